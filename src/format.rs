@@ -63,3 +63,6 @@ impl From<ThumbnailFormat> for Format {
         }
     }
 }
+
+/// The most bytes that an original may have: exactly 1 MiB is accepted.
+pub const MAX_IMAGE_BYTES: usize = 1024 * 1024;

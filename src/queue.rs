@@ -23,7 +23,7 @@ pub const MAX_RECEIVES: u32 = 5;
 pub const MAX_BATCH: usize = 10;
 
 /// The claim on one receive of one message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Receipt(pub String);
 
 /// A message as received. The body is kept as text, so that one that cannot be read can be left for the redrive.

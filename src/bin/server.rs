@@ -1,1 +1,184 @@
-fn main() {}
+//! `server`: takes uploads, stores them, queues their jobs. With `--local DIR` it is the whole service on one machine.
+//!
+//! Wiring only: flags and environment make a configuration, that makes a store and a queue, and these are served until a
+//! signal says stop.
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use image_sharer::aws::Aws;
+use image_sharer::config::Config;
+use image_sharer::env::Env;
+use image_sharer::format::MAX_IMAGE_BYTES;
+use image_sharer::job::Job;
+use image_sharer::local::{LocalQueue, LocalStore};
+use image_sharer::queue::{Queue, QueueError};
+use image_sharer::server::Server;
+use image_sharer::server::api::Api;
+use image_sharer::server::inspect::inspect;
+use image_sharer::shutdown::Shutdown;
+use image_sharer::store::Store;
+use image_sharer::worker::{Settings, Until, work};
+use image_sharer::{check, log};
+
+const HELP: &str = "\
+Takes images by HTTP, stores them, and queues a job for their thumbnails.
+
+    server --local DIR   everything on this machine, in a directory: no account needed
+    server               on S3 and SQS; needs IMAGES_BUCKET, JOBS_QUEUE_URL and PUBLIC_URL
+    server --check       proves the credentials, the bucket and the queue, and exits
+    server --help
+    server --version
+
+Settings are environment variables:
+
+    LISTEN          address and port                             127.0.0.1:8080
+    PUBLIC_URL      where the images are seen                    with --local, the server itself
+    IMAGES_BUCKET   the S3 bucket
+    JOBS_QUEUE_URL  the SQS queue
+    MAX_PIXELS      the most that an image may have              40000000
+    WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
+    THUMBNAIL_FIT   with --local, cover or contain               cover
+    LOG             error, warn, info or debug                   info
+
+and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.
+
+Try it:  curl -F image=@cat.jpg -H 'Accept: application/json' http://127.0.0.1:8080/";
+
+enum Run {
+    Local(PathBuf),
+    Aws,
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = match arguments.as_slice() {
+        ["--help" | "-h"] => return say(HELP),
+        ["--version" | "-V"] => return say(&format!("server {}", env!("CARGO_PKG_VERSION"))),
+        ["--local", directory] => Run::Local(directory.into()),
+        ["--check"] => Run::Check,
+        [] => Run::Aws,
+        _ => {
+            eprintln!("server: these arguments are not understood: {}\n\n{HELP}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match start(run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
+    let env = Env::of_process();
+    let config = Config::read(&env)?;
+    log::set_level(config.log);
+    match run {
+        Run::Local(directory) => serve_local(&config, &directory),
+        Run::Aws => {
+            let public_url = config.required_public_url()?.to_owned();
+            let (bucket, queue_url) = config.bucket_and_queue()?;
+            let aws = Aws::new(env, queue_url)?;
+            let api = Api {
+                store: Arc::new(aws.store(bucket)?),
+                queue: Arc::new(aws.queue(queue_url)?),
+                public_url,
+                max_pixels: config.max_pixels,
+                serves_objects: false,
+            };
+            serve(listen(&config)?, api, &Shutdown::on_signals()?)
+        }
+        Run::Check => {
+            config.required_public_url()?;
+            let (bucket, queue_url) = config.bucket_and_queue()?;
+            let aws = Aws::new(env, queue_url)?;
+            Ok(check::check(bucket, &aws.store(bucket)?, queue_url, &aws.queue(queue_url)?))
+        }
+    }
+}
+
+fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
+    TcpListener::bind(&config.listen).map_err(|error| format!("LISTEN is {}: {error}", config.listen).into())
+}
+
+fn serve(listener: TcpListener, api: Api, shutdown: &Shutdown) -> Result<ExitCode, Box<dyn Error>> {
+    let public_url = api.public_url.clone();
+    let server = Server::start(listener, api)?;
+    log::info("serving", &[("address", &server.address()), ("public_url", &public_url)]);
+    shutdown.wait();
+    let finished = server.drain();
+    log::info("stopped", &[("finished", &finished)]);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The server and a worker in one process, on a directory and a queue in memory.
+fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let shutdown = Shutdown::on_signals()?;
+    let store = Arc::new(LocalStore::open(directory)?);
+    let queue = Arc::new(LocalQueue::default());
+    let listener = listen(config)?;
+    let public_url = config.local_public_url(listener.local_addr()?)?;
+    requeue_unfinished(config.max_pixels, &store, &queue, &shutdown)?;
+
+    let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
+    let (worker_store, worker_queue, worker_shutdown) = (store.clone(), queue.clone(), shutdown.clone());
+    let worker = thread::Builder::new()
+        .name("worker".into())
+        .spawn(move || work(worker_store, worker_queue, settings, worker_shutdown, Until::Stopped))?;
+
+    let api = Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
+    let code = serve(listener, api, &shutdown);
+    queue.close();
+    worker.join().map_err(|_| "the worker panicked")??;
+    code
+}
+
+/// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much.
+fn requeue_unfinished(
+    max_pixels: u64,
+    store: &Arc<LocalStore>,
+    queue: &Arc<LocalQueue>,
+    shutdown: &Shutdown,
+) -> Result<(), Box<dyn Error>> {
+    let thumbnail_format = move |bytes: &[u8]| inspect(bytes, max_pixels).ok().map(|image| image.thumbnail_format());
+    let unfinished = store.clone().unfinished(MAX_IMAGE_BYTES, thumbnail_format)?;
+    let (queue, shutdown) = (queue.clone(), shutdown.clone());
+    thread::Builder::new().name("requeue".into()).spawn(move || {
+        let mut jobs = 0;
+        for job in unfinished {
+            if !send_when_there_is_room(&queue, &job, &shutdown) {
+                return;
+            }
+            jobs += 1;
+        }
+        if jobs > 0 {
+            log::info("unfinished jobs queued again", &[("jobs", &jobs)]);
+        }
+    })?;
+    Ok(())
+}
+
+/// False if the process is stopping.
+fn send_when_there_is_room(queue: &LocalQueue, job: &Job, shutdown: &Shutdown) -> bool {
+    while let Err(QueueError::Full) = queue.send(job) {
+        if shutdown.wait_timeout(Duration::from_secs(1)) {
+            return false;
+        }
+    }
+    !shutdown.is_requested()
+}

@@ -1,1 +1,89 @@
-fn main() {}
+//! `worker`: takes jobs from SQS and makes thumbnails, on as many machines as the load asks for.
+//!
+//! Wiring only: flags and environment make a configuration, that makes a store and a queue, and these are worked on until a
+//! signal says stop, or with `--drain` until the queue is empty.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use image_sharer::aws::Aws;
+use image_sharer::config::Config;
+use image_sharer::env::Env;
+use image_sharer::shutdown::Shutdown;
+use image_sharer::worker::{Settings, Until, work};
+use image_sharer::{check, log};
+
+const HELP: &str = "\
+Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
+
+    worker               works until it is stopped; SIGTERM finishes what is in hand first
+    worker --drain       works until the queue is empty, and exits
+    worker --check       proves the credentials, the bucket and the queue, and exits
+    worker --help
+    worker --version
+
+Settings are environment variables:
+
+    IMAGES_BUCKET   the S3 bucket
+    JOBS_QUEUE_URL  the SQS queue
+    WORKER_JOBS     jobs in hand at a time                       8 for each core
+    MAX_PIXELS      the most that an image may have              40000000
+    THUMBNAIL_FIT   cover or contain                             cover
+    LOG             error, warn, info or debug                   info
+
+and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.";
+
+enum Run {
+    Work(Until),
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = match arguments.as_slice() {
+        ["--help" | "-h"] => return say(HELP),
+        ["--version" | "-V"] => return say(&format!("worker {}", env!("CARGO_PKG_VERSION"))),
+        ["--drain"] => Run::Work(Until::Drained),
+        ["--check"] => Run::Check,
+        [] => Run::Work(Until::Stopped),
+        _ => {
+            eprintln!("worker: these arguments are not understood: {}\n\n{HELP}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match start(run) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
+}
+
+fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
+    let env = Env::of_process();
+    let config = Config::read(&env)?;
+    log::set_level(config.log);
+    let (bucket, queue_url) = config.bucket_and_queue()?;
+    let aws = Aws::new(env, queue_url)?;
+    let (store, queue) = (aws.store(bucket)?, aws.queue(queue_url)?);
+    let until = match run {
+        Run::Check => return Ok(check::check(bucket, &store, queue_url, &queue)),
+        Run::Work(until) => until,
+    };
+    let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
+    log::info(
+        "working",
+        &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
+    );
+    let finished = work(Arc::new(store), Arc::new(queue), settings, Shutdown::on_signals()?, until)?;
+    log::info("stopped", &[("finished", &finished)]);
+    Ok(ExitCode::SUCCESS)
+}

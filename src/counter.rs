@@ -1,0 +1,61 @@
+//! A count of things in hand that threads can wait on: the server's busy handlers, the worker's jobs.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many things are in hand. Clones share one count.
+#[derive(Clone, Default)]
+pub struct Counter(Arc<(Mutex<usize>, Condvar)>);
+
+/// One thing in hand, counted until it is dropped.
+#[must_use]
+pub struct Held(Counter);
+
+impl Counter {
+    /// Counts one more.
+    pub fn add(&self) -> Held {
+        *self.lock() += 1;
+        Held(self.clone())
+    }
+
+    /// Counts one more once there are fewer than `limit`. `None` if that takes longer than `timeout`.
+    pub fn add_below(&self, limit: usize, timeout: Duration) -> Option<Held> {
+        let mut count = self.wait(limit.saturating_sub(1), timeout)?;
+        *count += 1;
+        Some(Held(self.clone()))
+    }
+
+    /// Waits until at most `most` are in hand. False if that takes longer than `timeout`.
+    pub fn wait_for_at_most(&self, most: usize, timeout: Duration) -> bool {
+        self.wait(most, timeout).is_some()
+    }
+
+    /// How many there are now.
+    pub fn count(&self) -> usize {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, most: usize, timeout: Duration) -> Option<MutexGuard<'_, usize>> {
+        let deadline = Instant::now() + timeout;
+        let mut count = self.lock();
+        while *count > most {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            count = self.0.1.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Some(count)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.lock() -= 1; // each Held was counted when it was made
+        self.0.0.1.notify_all();
+    }
+}

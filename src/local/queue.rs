@@ -1,0 +1,140 @@
+//! Jobs in memory, with SQS's semantics: receipts, visibility timeouts, receive counts and dead letters.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::job::Job;
+use crate::log;
+use crate::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
+
+/// Jobs held at a time, about 50 MB. Past that uploads are refused until the worker has caught up.
+const MAX_JOBS: usize = 100_000;
+
+/// A queue in memory.
+#[derive(Default)]
+pub struct LocalQueue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    next_number: u64,
+    /// By when they become visible, and then by age: the first is the next to be received.
+    entries: BTreeMap<(Instant, u64), Entry>,
+    /// Where the receipts' messages are.
+    in_flight: BTreeMap<Receipt, (Instant, u64)>,
+    dead: u64,
+    closed: bool,
+}
+
+struct Entry {
+    body: String,
+    receive_count: u32,
+    /// Of the last receive. Until the visibility timeout passes the message is this receipt's.
+    receipt: Option<Receipt>,
+}
+
+impl LocalQueue {
+    /// From now on `receive` returns nothing, and at once: the process is stopping.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// How many messages were given up on.
+    pub fn dead_letters(&self) -> u64 {
+        self.state().dead
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes up to `max` messages that are visible now.
+    fn receive(&mut self, max: usize, now: Instant) -> Vec<Message> {
+        let mut messages = Vec::new();
+        while messages.len() < max {
+            let Some(first) = self.entries.first_entry().filter(|entry| entry.key().0 <= now) else { break };
+            let ((_, number), mut entry) = first.remove_entry();
+            if let Some(receipt) = entry.receipt.take() {
+                self.in_flight.remove(&receipt);
+            }
+            if entry.receive_count >= MAX_RECEIVES {
+                self.dead += 1;
+                log::error("dead letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
+                continue;
+            }
+            entry.receive_count += 1;
+            let receipt = Receipt(format!("{number}-{}", entry.receive_count));
+            entry.receipt = Some(receipt.clone());
+            messages.push(Message { receipt: receipt.clone(), body: entry.body.clone(), receive_count: entry.receive_count });
+            let place = (now + Duration::from_secs(VISIBILITY_SECONDS.into()), number);
+            self.entries.insert(place, entry);
+            self.in_flight.insert(receipt, place);
+        }
+        messages
+    }
+}
+
+impl Queue for LocalQueue {
+    fn send(&self, job: &Job) -> Result<(), QueueError> {
+        let mut state = self.state();
+        if state.entries.len() >= MAX_JOBS {
+            return Err(QueueError::Full);
+        }
+        let place = (Instant::now(), state.next_number);
+        state.next_number += 1;
+        state.entries.insert(place, Entry { body: job.to_json(), receive_count: 0, receipt: None });
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Message>, QueueError> {
+        let deadline = Instant::now() + wait;
+        let mut state = self.state();
+        loop {
+            let now = Instant::now();
+            let messages = if state.closed { Vec::new() } else { state.receive(max.min(MAX_BATCH), now) };
+            if !messages.is_empty() || state.closed || now >= deadline {
+                return Ok(messages);
+            }
+            let next_visible = state.entries.first_key_value().map_or(deadline, |(&(visible_at, _), _)| visible_at);
+            let timeout = next_visible.min(deadline).saturating_duration_since(now);
+            state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError> {
+        let mut state = self.state();
+        for receipt in receipts {
+            if let Some(place) = state.in_flight.remove(receipt) {
+                state.entries.remove(&place);
+            }
+        }
+        Ok(())
+    }
+
+    fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError> {
+        let mut state = self.state();
+        for (receipt, seconds) in changes {
+            let Some(place) = state.in_flight.get(receipt).copied() else { continue };
+            let Some(entry) = state.entries.remove(&place) else { continue };
+            let new_place = (Instant::now() + Duration::from_secs((*seconds).into()), place.1);
+            state.entries.insert(new_place, entry);
+            state.in_flight.insert(receipt.clone(), new_place);
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn depth(&self) -> Result<Depth, QueueError> {
+        let state = self.state();
+        let now = Instant::now();
+        let visible = state.entries.keys().take_while(|(visible_at, _)| *visible_at <= now).count() as u64;
+        Ok(Depth { visible, in_flight: state.entries.len() as u64 - visible, delayed: 0 })
+    }
+}

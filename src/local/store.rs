@@ -1,0 +1,177 @@
+//! Objects as files: `{directory}/{id}/{name}.{ext}`, the same path as in a bucket.
+//!
+//! A file appears under its name whole or not at all: it is written under another name, forced to the disk, and only then
+//! renamed. The names are made from typed keys, so no text of a client's reaches the file system.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::format::{Format, ThumbnailFormat};
+use crate::image_id::ImageId;
+use crate::job::Job;
+use crate::size::Size;
+use crate::store::{Key, Store, StoreError};
+
+/// Where files are written before they are renamed. It is emptied at the start.
+const TEMPORARY: &str = ".tmp";
+
+/// Held locked while a process uses the directory, so that two do not.
+const LOCK: &str = ".lock";
+
+/// A directory of objects.
+pub struct LocalStore {
+    root: PathBuf,
+    /// The lock goes when this is closed, however the process ends.
+    _lock: File,
+}
+
+impl LocalStore {
+    /// Opens the directory, made if it is not there. Fails if another process has it open.
+    pub fn open(root: &Path) -> io::Result<LocalStore> {
+        let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let temporary = root.join(TEMPORARY);
+        fs::create_dir_all(&temporary).map_err(|error| named(&temporary, error))?;
+        let lock_path = root.join(LOCK);
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|error| named(&lock_path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{}: another server uses this directory: stop it, or choose another one", root.display());
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(named(&lock_path, error)),
+        }
+        for entry in fs::read_dir(&temporary)? {
+            fs::remove_file(entry?.path())?; // what a killed process was writing
+        }
+        Ok(LocalStore { root: root.to_owned(), _lock: lock })
+    }
+
+    /// A job for every original that lacks a thumbnail. `thumbnail_format` settles what they are to be, from the original's
+    /// bytes; it returns `None` for one that is no image, which is left alone. The directory is listed now; each original
+    /// is read when its turn comes.
+    pub fn unfinished(
+        &self,
+        max_bytes: usize,
+        thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
+    ) -> io::Result<impl Iterator<Item = Job>> {
+        let mut originals = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()) else { continue };
+            let keys = Format::ALL.map(|format| Key::original(id, format));
+            let original = keys.into_iter().find(|key| self.path(key).exists());
+            originals.extend(original.filter(|_| !self.has_all_thumbnails(id)));
+        }
+        Ok(originals.into_iter().filter_map(move |original| {
+            let path = self.path(&original);
+            let bytes = read_at_most(&path, max_bytes).ok()??;
+            let uploaded_at = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+            Some(Job { original, thumbnails: thumbnail_format(&bytes)?, uploaded_at })
+        }))
+    }
+
+    fn has_all_thumbnails(&self, id: ImageId) -> bool {
+        [ThumbnailFormat::Jpeg, ThumbnailFormat::Png]
+            .into_iter()
+            .any(|format| Size::ALL.into_iter().all(|size| self.path(&Key::thumbnail(id, size, format)).exists()))
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.directory(key).join(key.file_name())
+    }
+
+    fn directory(&self, key: &Key) -> PathBuf {
+        self.root.join(key.id.to_string())
+    }
+
+    /// Writes the bytes under a name of their own, safe on the disk, in the directory where `publish` gives them their key's.
+    fn write(&self, key: &Key, bytes: &[u8], publish: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        let temporary = self.root.join(TEMPORARY).join(ImageId::random()?.to_string());
+        let written = self.write_and_publish(&temporary, key, bytes, publish);
+        let _ = fs::remove_file(&temporary); // gone already after a rename
+        written
+    }
+
+    fn write_and_publish(
+        &self,
+        temporary: &Path,
+        key: &Key,
+        bytes: &[u8],
+        publish: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut file = File::create_new(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        let directory = self.directory(key);
+        match fs::create_dir(&directory) {
+            Ok(()) => File::open(&self.root)?.sync_all()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        publish(temporary, &self.path(key))?;
+        File::open(&directory)?.sync_all() // a name is safe once its directory is
+    }
+}
+
+impl Store for LocalStore {
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        // A link, unlike a rename, fails if the name is taken.
+        self.write(key, bytes, |temporary, path| fs::hard_link(temporary, path)).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists(*key),
+            _ => failed("create", key, &error),
+        })
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write(key, bytes, |temporary, path| fs::rename(temporary, path)).map_err(|error| failed("put", key, &error))
+    }
+
+    fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
+        match read_at_most(&self.path(key), max_bytes) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(StoreError::TooLarge { key: *key, max_bytes }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(*key)),
+            Err(error) => Err(failed("get", key, &error)),
+        }
+    }
+
+    fn exists(&self, key: &Key) -> Result<bool, StoreError> {
+        self.path(key).try_exists().map_err(|error| failed("exists", key, &error))
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        match fs::remove_file(self.path(key)) {
+            Ok(()) => {
+                let _ = fs::remove_dir(self.directory(key)); // unless something else is in it
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("delete", key, &error)),
+        }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let path = self.root.join(TEMPORARY).join("check");
+        let written = File::create(&path).and_then(|mut file| file.write_all(b"check")).and_then(|()| fs::remove_file(&path));
+        written.map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
+    }
+}
+
+fn failed(operation: &str, key: &Key, error: &io::Error) -> StoreError {
+    StoreError::Failed(format!("{operation} {key}: {error}"))
+}
+
+/// The whole file, or `None` if it has over `max_bytes`.
+fn read_at_most(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > max_bytes as u64 {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes).filter(|bytes| bytes.len() <= max_bytes))
+}

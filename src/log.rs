@@ -1,0 +1,147 @@
+//! Logs: one line an event on standard error, `key=value` pairs that both a person and `grep` can read.
+//!
+//!     2026-11-24T09:30:00.123Z info upload id=… status=202 bytes=48213 store_ms=12 queue_ms=5
+//!
+//! systemd, Docker and a terminal all take lines from standard error, so there is no file to rotate and no library to set
+//! up. A line is written by one call, so lines of different threads do not mix. Secrets are never logged.
+
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How much is logged; each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// An operator has to do something.
+    Error,
+    /// Something failed, and was borne.
+    Warn,
+    /// A line for each request and job.
+    Info,
+    /// Retries and other details.
+    Debug,
+}
+
+impl Level {
+    /// All, from the quietest.
+    pub const ALL: [Level; 4] = [Level::Error, Level::Warn, Level::Info, Level::Debug];
+
+    /// The word for it, in `LOG` and in a line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
+impl FromStr for Level {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Level, ()> {
+        Level::ALL.into_iter().find(|level| level.name() == text).ok_or(())
+    }
+}
+
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+
+/// Sets the level for the whole process; it is `info` until then.
+pub fn set_level(level: Level) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+}
+
+/// The names and values of one line.
+pub type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
+
+/// Logs at [`Level::Error`].
+pub fn error(event: &str, fields: Fields) {
+    log(Level::Error, event, fields);
+}
+
+/// Logs at [`Level::Warn`].
+pub fn warn(event: &str, fields: Fields) {
+    log(Level::Warn, event, fields);
+}
+
+/// Logs at [`Level::Info`].
+pub fn info(event: &str, fields: Fields) {
+    log(Level::Info, event, fields);
+}
+
+/// Logs at [`Level::Debug`].
+pub fn debug(event: &str, fields: Fields) {
+    log(Level::Debug, event, fields);
+}
+
+fn log(level: Level, event: &str, fields: Fields) {
+    if level as u8 > LEVEL.load(Ordering::Relaxed) {
+        return;
+    }
+    let line = line(SystemTime::now(), level, event, fields);
+    // A closed standard error is no reason to stop serving, and there is nowhere left to say so.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn line(now: SystemTime, level: Level, event: &str, fields: Fields) -> String {
+    let mut line = format!("{} {} {event}", timestamp(now), level.name());
+    for (name, value) in fields {
+        // Writing to a String cannot fail.
+        let _ = write!(line, " {name}={}", quoted(&value.to_string()));
+    }
+    line.push('\n');
+    line
+}
+
+/// A value that could be taken for more than one, or for a line of its own, is quoted and escaped: a stranger's bytes must
+/// not forge a log line.
+fn quoted(value: &str) -> String {
+    let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    if plain { value.to_owned() } else { format!("{value:?}") }
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+fn timestamp(now: SystemTime) -> String {
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since_epoch.as_secs();
+    let (year, month, day) = civil_from_days(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since_epoch.subsec_millis())
+}
+
+/// The Gregorian date of a day counted from 1970-01-01. Years are taken to begin in March, so that the leap day is a year's
+/// last; 400 years have 146,097 days.
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // from 0000-03-01
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_line() {
+        let now = UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
+        let line = line(now, Level::Warn, "put", &[("key", &"a/b.jpg"), ("error", &"no \"such\"\nhost"), ("none", &"")]);
+        let expected = "2024-02-29T12:34:56.007Z warn put key=a/b.jpg error=\"no \\\"such\\\"\\nhost\" none=\"\"\n";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn dates() {
+        for (days, date) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_819, (2027, 1, 1))] {
+            assert_eq!(civil_from_days(days), date);
+        }
+    }
+}

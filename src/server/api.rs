@@ -1,0 +1,381 @@
+//! What each request means: the routes, and an upload's way from its bytes to its four URLs.
+//!
+//! The order of an upload's steps is the service's promise. The original is stored, then the job is queued, and only then
+//! is the client told 202: so nothing that was answered 202 is ever without its original or its job. If queueing fails the
+//! original is taken back, and the client is told to try again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+
+use super::gate;
+use super::head::Head;
+use super::inspect::{Inspected, inspect};
+use super::multipart;
+use super::refusal::Refusal;
+use crate::format::ThumbnailFormat;
+use crate::image_id::ImageId;
+use crate::job::Job;
+use crate::log;
+use crate::queue::Queue;
+use crate::size::Size;
+use crate::store::{Key, Kind, Store, StoreError};
+
+/// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
+/// second in a row is a broken random source or store.
+const MAX_IDS: u32 = 3;
+
+/// What objects are served with: they are never rewritten.
+pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// The longest object that is served from here: a large thumbnail of 600x600 pixels in an incompressible PNG.
+const MAX_OBJECT_BYTES: usize = 1_600_000;
+
+/// What an answer may do in a browser: nothing but be looked at. An upload must never run as a page.
+const SECURITY_HEADERS: [(&str, &str); 2] =
+    [("X-Content-Type-Options", "nosniff"), ("Content-Security-Policy", "default-src 'none'; sandbox")];
+
+/// Everything that a handler needs.
+pub struct Api {
+    /// Where originals go.
+    pub store: Arc<dyn Store>,
+    /// Where jobs go.
+    pub queue: Arc<dyn Queue>,
+    /// What comes before an object's key in its URL, without a slash at the end.
+    pub public_url: String,
+    /// The most pixels that an upload may have.
+    pub max_pixels: u64,
+    /// Whether objects are served too; on AWS that is CloudFront's work.
+    pub serves_objects: bool,
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Route {
+    Upload,
+    Health,
+    Object(Key),
+}
+
+/// An answer before it is given to tiny_http.
+struct Answer {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(status: u16, body: String) -> Answer {
+        let headers = vec![("Content-Type", "application/json".into()), ("Cache-Control", "no-store".into())];
+        Answer { status, headers, body: body.into_bytes() }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Answer {
+        let mut answer = Answer::json(refusal.status, refusal.json());
+        answer.headers.extend(refusal.header);
+        answer
+    }
+}
+
+/// A request that the gate has found sound, with its body.
+struct Call {
+    id: String,
+    head: Head,
+    peer: String,
+    body_ms: String,
+    body: Vec<u8>,
+}
+
+impl Api {
+    /// What can be refused by the head alone, in the contract's order: 404, 405, 406.
+    pub fn check_head(&self, head: &Head) -> Result<(), Refusal> {
+        self.route(head).map(drop)
+    }
+
+    fn route(&self, head: &Head) -> Result<Route, Refusal> {
+        let method = head.method.as_str();
+        match head.path() {
+            "/" if method != "POST" => {
+                Err(Refusal::method_not_allowed("POST", "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'."))
+            }
+            "/" if !accepts_json(head.accept.as_deref()) => {
+                Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."))
+            }
+            "/" => Ok(Route::Upload),
+            "/healthz" if matches!(method, "GET" | "HEAD") => Ok(Route::Health),
+            "/healthz" => Err(only_get()),
+            path => {
+                let key = path.strip_prefix('/').and_then(|key| key.parse().ok()).filter(|_| self.serves_objects);
+                match key {
+                    Some(key) if matches!(method, "GET" | "HEAD") => Ok(Route::Object(key)),
+                    Some(_) => Err(only_get()),
+                    None => Err(Refusal::new(404, "There is nothing here: POST an image to /, and look at the URLs that come back.")),
+                }
+            }
+        }
+    }
+
+    /// Answers one request. A panic ends the request and not the thread.
+    pub fn handle(&self, request: tiny_http::Request) {
+        let began = Instant::now();
+        let mut request = request;
+        let call = read_call(&mut request);
+        let answered = catch_unwind(AssertUnwindSafe(|| self.answer(&call, began)));
+        let mut answer = answered.unwrap_or_else(|_| {
+            log::error("panic", &[("request", &call.id), ("target", &call.head.target)]);
+            Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
+        });
+        answer.headers.push(("X-Request-Id", call.id.clone()));
+        if let Err(error) = respond(request, answer) {
+            log::warn("answer not sent", &[("request", &call.id), ("error", &error)]);
+        }
+    }
+
+    fn answer(&self, call: &Call, began: Instant) -> Answer {
+        let result = self.route(&call.head).and_then(|route| match route {
+            Route::Upload => self.upload(call),
+            Route::Health => Ok(Answer::json(200, json!({ "status": "ok" }).to_string())),
+            Route::Object(key) => self.object(key, call),
+        });
+        // An accepted upload has logged more than this.
+        let accepted = result.as_ref().is_ok_and(|answer| answer.status == 202);
+        let (answer, error) = match result {
+            Ok(answer) => (answer, None),
+            Err(refusal) => (Answer::from(refusal.clone()), Some(refusal.message)),
+        };
+        if !accepted {
+            let ms = began.elapsed().as_millis();
+            let error = error.unwrap_or("-".into());
+            log::info(
+                "request",
+                &[
+                    ("request", &call.id),
+                    ("peer", &call.peer),
+                    ("method", &call.head.method),
+                    ("target", &call.head.target),
+                    ("status", &answer.status),
+                    ("bytes", &answer.body.len()),
+                    ("ms", &ms),
+                    ("error", &error),
+                ],
+            );
+        }
+        answer
+    }
+
+    fn upload(&self, call: &Call) -> Result<Answer, Refusal> {
+        let content_type = call.head.content_type.as_deref().unwrap_or_default();
+        let image = multipart::image_field(content_type, &call.body).map_err(|e| Refusal::new(e.status(), e.to_string()))?;
+        let inspected = inspect(image, self.max_pixels).map_err(|e| Refusal::new(400, e.to_string()))?;
+
+        let began = Instant::now();
+        let original = self.store_original(image, &inspected, call)?;
+        let stored = Instant::now();
+        let thumbnails = inspected.thumbnail_format();
+        self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
+        log::info(
+            "upload",
+            &[
+                ("request", &call.id),
+                ("peer", &call.peer),
+                ("id", &original.id),
+                ("status", &202),
+                ("bytes", &image.len()),
+                ("width", &inspected.width),
+                ("height", &inspected.height),
+                ("format", &original.format.extension()),
+                ("body_ms", &call.body_ms),
+                ("store_ms", &(stored - began).as_millis()),
+                ("queue_ms", &stored.elapsed().as_millis()),
+            ],
+        );
+        Ok(Answer::json(202, self.urls(original, thumbnails)))
+    }
+
+    fn store_original(&self, image: &[u8], inspected: &Inspected, call: &Call) -> Result<Key, Refusal> {
+        for _ in 0..MAX_IDS {
+            let id = ImageId::random().map_err(|error| unavailable(call, "random source", &error))?;
+            let key = Key::original(id, inspected.format);
+            match self.store.create(&key, image) {
+                Ok(()) => return Ok(key),
+                Err(StoreError::Exists(key)) => log::warn("id taken", &[("request", &call.id), ("key", &key)]),
+                Err(error) => return Err(unavailable(call, "store", &error)),
+            }
+        }
+        Err(unavailable(call, "store", &"every new id was taken"))
+    }
+
+    fn queue_job(&self, job: Job, call: &Call) -> Result<(), Refusal> {
+        let Err(error) = self.queue.send(&job) else { return Ok(()) };
+        // Should this fail too, an object stays that nobody knows the name of.
+        if let Err(error) = self.store.delete(&job.original) {
+            log::warn("original left behind", &[("request", &call.id), ("key", &job.original), ("error", &error)]);
+        }
+        Err(unavailable(call, "queue", &error))
+    }
+
+    fn urls(&self, original: Key, thumbnails: ThumbnailFormat) -> String {
+        let url = |key: Key| format!("{}/{key}", self.public_url);
+        let thumbnail = |size| url(Key::thumbnail(original.id, size, thumbnails));
+        json!({
+            "original": url(original),
+            "small": thumbnail(Size::Small),
+            "medium": thumbnail(Size::Medium),
+            "large": thumbnail(Size::Large),
+        })
+        .to_string()
+    }
+
+    fn object(&self, key: Key, call: &Call) -> Result<Answer, Refusal> {
+        let bytes = match self.store.get(&key, MAX_OBJECT_BYTES) {
+            Ok(bytes) => bytes,
+            Err(StoreError::NotFound(_)) => return Ok(self.not_found(key)),
+            Err(error) => return Err(unavailable(call, "store", &error)),
+        };
+        let etag = etag(&bytes);
+        let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned()), ("ETag", etag.clone())];
+        if matches_etag(call.head.if_none_match.as_deref(), &etag) {
+            return Ok(Answer { status: 304, headers, body: Vec::new() });
+        }
+        headers.push(("Content-Type", key.format.content_type().to_owned()));
+        headers.extend(SECURITY_HEADERS.map(|(name, value)| (name, value.to_owned())));
+        Ok(Answer { status: 200, headers, body: bytes })
+    }
+
+    /// A thumbnail that is asked for too early is worth asking for again; anything else is not.
+    fn not_found(&self, key: Key) -> Answer {
+        let being_made = matches!(key.kind, Kind::Thumbnail(_)) && self.has_original(key.id);
+        let mut answer = Answer::from(if being_made {
+            Refusal::new(404, "The thumbnail is being made: ask again in a second.")
+        } else {
+            Refusal::new(404, "There is no such image.")
+        });
+        if being_made {
+            answer.headers.push(("Retry-After", "1".into()));
+        }
+        answer
+    }
+
+    fn has_original(&self, id: ImageId) -> bool {
+        use crate::format::Format;
+        Format::ALL.into_iter().any(|format| self.store.exists(&Key::original(id, format)).unwrap_or(false))
+    }
+}
+
+fn only_get() -> Refusal {
+    Refusal::method_not_allowed("GET, HEAD", "Only GET and HEAD are taken here.")
+}
+
+/// What happened to us is logged whole; the client gets the id that finds it in the log.
+fn unavailable(call: &Call, what: &str, error: &dyn std::fmt::Display) -> Refusal {
+    log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
+    let message = format!("The image could not be taken right now: try again in a few seconds (request {}).", call.id);
+    Refusal::new(503, message)
+}
+
+fn read_call(request: &mut tiny_http::Request) -> Call {
+    let header = |name: &'static str| {
+        let found = request.headers().iter().find(|header| header.field.equiv(name));
+        found.map(|header| header.value.as_str().to_owned())
+    };
+    let head = Head {
+        method: request.method().as_str().to_owned(),
+        target: request.url().to_owned(),
+        content_length: request.body_length().unwrap_or(0) as u64,
+        accept: header("Accept"),
+        content_type: header("Content-Type"),
+        if_none_match: header("If-None-Match"),
+        ..Head::default()
+    };
+    let peer = header(gate::PEER).unwrap_or_default();
+    let body_ms = header(gate::BODY_MS).unwrap_or_default();
+    // The gate has sent a body of this length, and none over MAX_BODY_BYTES.
+    let length = (head.content_length as usize).min(gate::MAX_BODY_BYTES);
+    let mut body = Vec::with_capacity(length);
+    let read = std::io::Read::read_to_end(&mut std::io::Read::take(request.as_reader(), length as u64), &mut body);
+    if let Err(error) = read {
+        log::warn("body", &[("peer", &peer), ("error", &error)]); // cut short, and refused as such by what reads it
+    }
+    Call { id: request_id(), head, peer, body_ms, body }
+}
+
+/// Finds a request in the log. It need not be secret, only rarely repeated.
+fn request_id() -> String {
+    let id = ImageId::random().map(|id| id.to_string()).unwrap_or_default();
+    id.chars().take(12).collect()
+}
+
+fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<()> {
+    let mut response = tiny_http::Response::from_data(std::mem::take(&mut answer.body))
+        .with_status_code(answer.status)
+        .with_chunked_threshold(usize::MAX);
+    answer.headers.push(("Server", "my-little-image-sharer".into()));
+    // Names are literals, and values ours: ASCII, without line ends. tiny_http would refuse any others.
+    let headers = answer.headers.iter().filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, value.as_str()).ok());
+    headers.for_each(|header| response.add_header(header));
+    request.respond(response)
+}
+
+/// Whether an `Accept` header names application/json with a weight above zero (RFC 9110, 12.5.1). None, or an empty one, says
+/// nothing against it. A wildcard does not count: the contract wants it named.
+fn accepts_json(accept: Option<&str>) -> bool {
+    let accept = accept.unwrap_or_default();
+    accept.trim().is_empty()
+        || accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+            named && !parts.any(is_zero_weight)
+        })
+}
+
+fn is_zero_weight(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else { return false };
+    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse::<f32>().is_ok_and(|weight| weight == 0.0)
+}
+
+/// A strong validator: the CRC-32 and the length of the bytes.
+fn etag(bytes: &[u8]) -> String {
+    format!("\"{:08x}-{:x}\"", crc32fast::hash(bytes), bytes.len())
+}
+
+/// RFC 9110, 13.1.2: a list of validators, compared weakly, or a star.
+fn matches_etag(if_none_match: Option<&str>, etag: &str) -> bool {
+    if_none_match.is_some_and(|list| {
+        list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept() {
+        let fine = ["", " ", "application/json", "APPLICATION/JSON", "application/json; charset=utf-8"];
+        let also_fine = ["application/json, text/plain, */*", "text/html;q=0.9,application/json;q=0.001", "*/*, application/json"];
+        for accept in fine.into_iter().chain(also_fine) {
+            assert!(accepts_json(Some(accept)), "{accept:?}");
+        }
+        assert!(accepts_json(None));
+        for accept in ["*/*", "text/html", "application/*", "application/json;q=0", "application/json ; Q=0.000", "application/jsonp", ","] {
+            assert!(!accepts_json(Some(accept)), "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn etags() {
+        let tag = etag(b"picture");
+        for list in ["*", &tag, &format!("W/{tag}"), &format!("\"a\", {tag}")] {
+            assert!(matches_etag(Some(list), &tag), "{list}");
+        }
+        for list in ["", "\"a\"", tag.trim_matches('"')] {
+            assert!(!matches_etag(Some(list), &tag), "{list}");
+        }
+        assert!(!matches_etag(None, &tag));
+        assert_ne!(tag, etag(b"picturf"));
+    }
+}

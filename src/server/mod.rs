@@ -1,0 +1,101 @@
+//! What a POST goes through, a file a step: the [gate], [head] by head, hands sound requests to the [api], which finds
+//! the image in the body ([multipart]), makes sure of it ([inspect](mod@inspect)), and stores and queues it.
+
+pub mod api;
+pub mod gate;
+pub mod head;
+pub mod inspect;
+pub mod multipart;
+pub mod refusal;
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use api::Api;
+use gate::Gate;
+
+use crate::image_id::ImageId;
+use crate::log;
+
+/// How long requests in hand may take to finish once the server is told to stop. An upload that has just begun takes 20
+/// seconds for its body at most, and a few more for the store and the queue.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running server.
+pub struct Server {
+    gate: Gate,
+    private_socket: PrivateSocket,
+}
+
+impl Server {
+    /// Listens on `listener` and serves until [`drain`](Server::drain).
+    pub fn start(listener: TcpListener, api: Api) -> io::Result<Server> {
+        let private_socket = PrivateSocket::new()?;
+        let inner = tiny_http::Server::http_unix(&private_socket.path()).map_err(io::Error::other)?;
+        let (inner, api) = (Arc::new(inner), Arc::new(api));
+        for number in 0..gate::HANDLERS {
+            let (inner, api) = (inner.clone(), api.clone());
+            thread::Builder::new().name(format!("handler-{number}")).spawn(move || handle_all(&inner, &api))?;
+        }
+        let check_head = Box::new(move |head: &head::Head| api.check_head(head));
+        let gate = Gate::open(listener, private_socket.path(), check_head)?;
+        Ok(Server { gate, private_socket })
+    }
+
+    /// The address that is listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.gate.address()
+    }
+
+    /// Stops taking requests and finishes those in hand. Says whether all were finished in time.
+    pub fn drain(self) -> bool {
+        let finished = self.gate.drain(DRAIN_TIMEOUT);
+        drop(self.private_socket);
+        finished
+    }
+}
+
+/// One of the pool's threads. tiny_http's own failure is the end of the process: its accept loop does not come back.
+fn handle_all(inner: &tiny_http::Server, api: &Api) {
+    loop {
+        match inner.recv() {
+            Ok(request) => api.handle(request),
+            Err(error) => {
+                log::error("the private socket failed", &[("error", &error)]);
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+/// The socket between the gate and tiny_http: a file in a directory that only this user can enter, removed when dropped.
+struct PrivateSocket {
+    directory: PathBuf,
+}
+
+impl PrivateSocket {
+    fn new() -> io::Result<PrivateSocket> {
+        let temporary = std::env::temp_dir();
+        fs::create_dir_all(&temporary)?; // a bare root directory has none
+        let directory = temporary.join(format!("image-sharer-{}", ImageId::random()?));
+        DirBuilder::new().mode(0o700).create(&directory)?;
+        Ok(PrivateSocket { directory })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("http")
+    }
+}
+
+impl Drop for PrivateSocket {
+    fn drop(&mut self) {
+        // What is left behind in a temporary directory does no harm.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}

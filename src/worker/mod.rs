@@ -1,0 +1,187 @@
+//! What a job goes through: it is [received](receive), [admitted](admit) to a core and to memory, [run], kept invisible
+//! to other workers meanwhile by a [heartbeat], and [settled](settle).
+//!
+//! A job is mostly waiting for the store, so many are in hand at a time on a pool of threads, while only as many as there
+//! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
+//! [`VISIBILITY_SECONDS`](crate::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
+
+pub mod admit;
+pub mod heartbeat;
+pub mod memory;
+pub mod receive;
+pub mod run;
+pub mod settle;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::counter::{Counter, Held};
+use crate::log;
+use crate::queue::{Message, Queue, Receipt};
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+use crate::thumbnail::Fit;
+use admit::Admission;
+use heartbeat::Heartbeat;
+use settle::Settlement;
+
+/// How long the jobs in hand may take to finish once the worker is told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// For the last settlements to reach the queue after that.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Jobs a core, unless set: a job computes for some 50 ms and waits for S3 and SQS for a few times that.
+const JOBS_PER_CORE: usize = 8;
+
+/// How a worker works.
+pub struct Settings {
+    /// Jobs in hand at a time.
+    pub jobs: usize,
+    /// Jobs that decode and encode at a time.
+    pub cores: usize,
+    /// Bytes that their decoded pictures may take together.
+    pub memory_bytes: u64,
+    /// The most pixels that an original may have.
+    pub max_pixels: u64,
+    /// How pictures are fitted into the thumbnails.
+    pub fit: Fit,
+}
+
+impl Settings {
+    /// For this machine: as many cores as there are, and half of the memory.
+    pub fn for_this_machine(jobs: Option<usize>, max_pixels: u64, fit: Fit) -> Settings {
+        let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+        let jobs = jobs.unwrap_or(cores * JOBS_PER_CORE);
+        Settings { jobs, cores, memory_bytes: memory::limit_bytes() / 2, max_pixels, fit }
+    }
+}
+
+/// When a worker ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Only when told to stop.
+    Stopped,
+    /// When the queue is empty.
+    Drained,
+}
+
+/// A received message on its way to a thread of the pool.
+struct InHand {
+    message: Message,
+    /// Keeps its place among [`Settings::jobs`].
+    _place: Held,
+}
+
+/// What the threads share.
+struct Shared {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    settings: Settings,
+    shutdown: Shutdown,
+    jobs_in_hand: Counter,
+    admission: Admission,
+    heartbeat: Heartbeat,
+    /// Jobs that failed for passing reasons since one last succeeded.
+    failures_in_a_row: AtomicU32,
+}
+
+/// Works until told to stop, or until the queue is empty. Then finishes what is in hand, and says whether it could.
+pub fn work(
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    settings: Settings,
+    shutdown: Shutdown,
+    until: Until,
+) -> io::Result<bool> {
+    let shared = Arc::new(Shared {
+        store,
+        queue,
+        admission: Admission::new(settings.cores, settings.memory_bytes),
+        settings,
+        shutdown,
+        jobs_in_hand: Counter::default(),
+        heartbeat: Heartbeat::default(),
+        failures_in_a_row: AtomicU32::new(0),
+    });
+    let jobs = shared.settings.jobs;
+    // No more are sent than there are threads, so that neither channel ever makes anyone wait for long.
+    let (job_sender, job_receiver) = crossbeam_channel::bounded(jobs);
+    let (settlement_sender, settlement_receiver) = crossbeam_channel::bounded(jobs);
+
+    for number in 0..jobs {
+        let (shared, jobs, settlements) = (shared.clone(), job_receiver.clone(), settlement_sender.clone());
+        spawn(format!("job-{number}"), move || run_all(&shared, &jobs, &settlements))?;
+    }
+    let beating = shared.clone();
+    spawn("heartbeat".into(), move || beating.heartbeat.beat(&*beating.queue))?;
+    let settling = shared.clone();
+    let settler = spawn("settle".into(), move || settle::settle_all(&*settling.queue, &settlement_receiver))?;
+
+    receive::receive_all(&shared, &job_sender, until);
+    drop((job_sender, settlement_sender)); // the threads end with the last job
+    let finished = shared.jobs_in_hand.wait_for_at_most(0, DRAIN_TIMEOUT);
+    if !finished {
+        give_back(&shared, &shared.heartbeat.stop_all());
+    }
+    let settled = wait_for(&settler, if finished { SETTLE_TIMEOUT } else { Duration::ZERO });
+    shared.heartbeat.end();
+    Ok(finished && settled)
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(body)
+}
+
+/// What a thread of the pool does: one job after the other. What has not begun when the worker is told to stop is given back.
+fn run_all(shared: &Shared, jobs: &Receiver<InHand>, settlements: &Sender<Settlement>) {
+    for in_hand in jobs {
+        let receipt = in_hand.message.receipt.clone();
+        let settlement = if shared.shutdown.is_requested() {
+            Some(Settlement::Later(receipt.clone(), 0))
+        } else {
+            run::run(shared, &in_hand.message)
+        };
+        shared.heartbeat.stop(&receipt); // before it is settled: a late beat would undo a retry's delay
+        if let Some(settlement) = settlement {
+            // Fails only if the settler is gone: then the message becomes visible by itself.
+            let _ = settlements.send(settlement);
+        }
+    }
+}
+
+fn give_back(shared: &Shared, receipts: &[Receipt]) {
+    let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), 0)).collect();
+    log::warn("jobs given back unfinished", &[("jobs", &changes.len())]);
+    if let Err(error) = shared.queue.change_visibility(&changes) {
+        log::warn("give back", &[("error", &error)]); // they become visible by themselves
+    }
+}
+
+/// Joins a thread if it ends within `timeout`.
+fn wait_for(thread: &thread::JoinHandle<()>, timeout: Duration) -> bool {
+    const STEP: Duration = Duration::from_millis(5);
+    let steps = timeout.as_millis() / STEP.as_millis();
+    for _ in 0..steps {
+        if thread.is_finished() {
+            return true;
+        }
+        thread::sleep(STEP);
+    }
+    thread.is_finished()
+}
+
+impl Shared {
+    fn succeeded(&self) {
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    fn failed(&self) {
+        self.failures_in_a_row.fetch_add(1, Ordering::Relaxed);
+    }
+}

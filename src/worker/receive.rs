@@ -1,0 +1,94 @@
+//! Taking messages from the queue: only as many as there is room for, so that none waits here, invisible, while another
+//! worker is idle.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::{InHand, Shared, Until};
+use crate::log;
+use crate::queue::{MAX_BATCH, Message};
+
+/// The longest poll that SQS allows. An idle worker asks three times a minute and is woken at once by a message.
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// With `--drain`, an empty queue is to be noticed sooner.
+const SHORT_POLL: Duration = Duration::from_secs(1);
+
+/// How often a full worker looks up to see whether it is to stop.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The pause after a failure; it doubles with each in a row.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause: how late a worker notices that the trouble is over.
+const MAX_PAUSE: Duration = Duration::from_secs(32);
+
+/// Receives until told to stop, or until the queue is empty if that is asked for.
+pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) {
+    let mut failures = 0;
+    while !shared.shutdown.is_requested() {
+        if !shared.jobs_in_hand.wait_for_at_most(shared.settings.jobs - 1, ROOM_TIMEOUT) {
+            continue;
+        }
+        // While job after job fails for a passing reason, one at a time is tried, ever more slowly: an outage of the store
+        // must not push the whole backlog through its few receives into the dead-letter queue.
+        let job_failures = shared.failures_in_a_row.load(Ordering::Relaxed);
+        if shared.shutdown.wait_timeout(pause(failures.max(job_failures))) {
+            break;
+        }
+        let room = if job_failures > 0 { 1 } else { shared.settings.jobs - shared.jobs_in_hand.count() };
+        let poll = if until == Until::Drained { SHORT_POLL } else { LONG_POLL };
+        match shared.queue.receive(room.min(MAX_BATCH), poll) {
+            Ok(messages) => {
+                failures = 0;
+                if messages.is_empty() && until == Until::Drained && is_empty(shared) {
+                    break;
+                }
+                messages.into_iter().for_each(|message| take(shared, jobs, message));
+            }
+            Err(error) => {
+                failures += 1;
+                log::error("receive", &[("failures", &failures), ("error", &error)]);
+            }
+        }
+    }
+}
+
+fn take(shared: &Shared, jobs: &Sender<InHand>, message: Message) {
+    let place = shared.jobs_in_hand.add();
+    shared.heartbeat.watch(&message.receipt);
+    // The pool outlives this sender; were it gone, the message would become visible by itself.
+    let _ = jobs.send(InHand { message, _place: place });
+}
+
+fn is_empty(shared: &Shared) -> bool {
+    shared.jobs_in_hand.count() == 0
+        && match shared.queue.depth() {
+            Ok(depth) => depth.is_empty(),
+            Err(error) => {
+                log::error("depth", &[("error", &error)]);
+                false
+            }
+        }
+}
+
+/// None without failures, then 1, 2, 4 … seconds.
+fn pause(failures: u32) -> Duration {
+    match failures {
+        0 => Duration::ZERO,
+        _ => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(MAX_PAUSE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let seconds = [0, 1, 2, 3, 6, 7, u32::MAX].map(|failures| pause(failures).as_secs());
+        assert_eq!(seconds, [0, 1, 2, 4, 32, 32, 32]);
+    }
+}

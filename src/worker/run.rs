@@ -1,0 +1,157 @@
+//! One job: fetch the original, make the thumbnails, store them.
+//!
+//! It ends in one of three ways. *Done*: the three URLs answer, with thumbnails or, where the picture cannot be decoded,
+//! with the broken picture; the message is deleted. *Later*: something failed that may pass; the message comes back after a
+//! growing delay, and after five receives goes to the dead-letter queue. *Unreadable*: the message is no job; it is left
+//! alone, and goes there too. A job may be done twice, and then stores the same bytes again.
+
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Shared;
+use super::settle::Settlement;
+use crate::format::MAX_IMAGE_BYTES;
+use crate::job::Job;
+use crate::log;
+use crate::queue::Message;
+use crate::store::{Key, StoreError};
+use crate::thumbnail::{self, Thumbnails};
+
+/// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
+/// minutes in all for an outage.
+const RETRY_SECONDS: [u32; 4] = [5, 20, 80, 320];
+
+/// How the steps went, for the log.
+#[derive(Default)]
+struct Steps {
+    fetch: Duration,
+    admit: Duration,
+    decode: Duration,
+    encode: Duration,
+    store: Duration,
+}
+
+/// Runs the job in a message and says how to settle it; `None` leaves it for the redrive.
+pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
+    let job = match Job::from_json(&message.body) {
+        Ok(job) => job,
+        Err(error) => {
+            log::error("unreadable message", &[("receives", &message.receive_count), ("error", &error)]);
+            return None;
+        }
+    };
+    let waited = SystemTime::now().duration_since(job.uploaded_at).unwrap_or_default();
+    let mut steps = Steps::default();
+    // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
+    let result = catch_unwind(AssertUnwindSafe(|| make_and_store(shared, &job, message, &mut steps)));
+    let result = result.unwrap_or_else(|_| Err("panic".into()));
+    match result {
+        Ok(outcome) => {
+            shared.succeeded();
+            log_done(&job, message, waited, &steps, outcome);
+            Some(Settlement::Done(message.receipt.clone()))
+        }
+        Err(error) => {
+            shared.failed();
+            let seconds = retry_seconds(message.receive_count);
+            log::error(
+                "job failed",
+                &[
+                    ("id", &job.id()),
+                    ("receives", &message.receive_count),
+                    ("again_in_seconds", &seconds),
+                    ("error", &error),
+                ],
+            );
+            Some(Settlement::Later(message.receipt.clone(), seconds))
+        }
+    }
+}
+
+/// How a job was done, as the log has it.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Done,
+    Broken,
+    Gone,
+}
+
+fn make_and_store(shared: &Shared, job: &Job, message: &Message, steps: &mut Steps) -> Result<Outcome, String> {
+    let began = Instant::now();
+    let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
+    steps.fetch = began.elapsed();
+    let made = match fetched {
+        Ok(original) => make(shared, job, &original, steps),
+        Err(error @ StoreError::TooLarge { .. }) => Err(error.to_string()),
+        // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
+        // the store is one that shows a new object late.
+        Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
+        Err(error) => return Err(error.to_string()),
+    };
+    let (thumbnails, outcome) = match made {
+        Ok(thumbnails) => (thumbnails, Outcome::Done),
+        Err(error) => {
+            log::warn("broken picture", &[("id", &job.id()), ("error", &error)]);
+            (thumbnail::broken(job.thumbnails), Outcome::Broken)
+        }
+    };
+    let began = Instant::now();
+    for (size, bytes) in thumbnails.by_size() {
+        let key = Key::thumbnail(job.id(), size, job.thumbnails);
+        shared.store.put(&key, bytes).map_err(|error| error.to_string())?;
+    }
+    steps.store = began.elapsed();
+    Ok(outcome)
+}
+
+/// The thumbnails, or why the picture cannot be decoded.
+fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, String> {
+    let settings = &shared.settings;
+    let bytes = thumbnail::cost(original, settings.max_pixels).map_err(|error| error.to_string())?;
+    let began = Instant::now();
+    let permit = shared.admission.admit(bytes);
+    steps.admit = began.elapsed();
+    // A stranger's bytes against somebody else's decoder: a panic there is this picture's fault.
+    let made = catch_unwind(|| thumbnail::make(original, job.thumbnails, settings.fit, settings.max_pixels));
+    drop(permit);
+    let thumbnails = made.map_err(|_| "the decoder panicked".to_owned())?.map_err(|error| error.to_string())?;
+    (steps.decode, steps.encode) = (thumbnails.decode, thumbnails.encode);
+    Ok(thumbnails)
+}
+
+fn retry_seconds(receive_count: u32) -> u32 {
+    let index = receive_count.saturating_sub(1) as usize;
+    *RETRY_SECONDS.get(index).unwrap_or(&RETRY_SECONDS[RETRY_SECONDS.len() - 1])
+}
+
+fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {
+    let event = match outcome {
+        Outcome::Done => "done",
+        Outcome::Broken => "broken",
+        Outcome::Gone => "gone",
+    };
+    let ms = |duration: Duration| duration.as_millis();
+    let fields: [(&str, &dyn Display); 9] = [
+        ("id", &job.id()),
+        ("outcome", &event),
+        ("receives", &message.receive_count),
+        ("wait_ms", &ms(waited)),
+        ("fetch_ms", &ms(steps.fetch)),
+        ("admit_ms", &ms(steps.admit)),
+        ("decode_ms", &ms(steps.decode)),
+        ("encode_ms", &ms(steps.encode)),
+        ("store_ms", &ms(steps.store)),
+    ];
+    log::info("job", &fields);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow() {
+        assert_eq!([1, 2, 3, 4, 5, 0, u32::MAX].map(retry_seconds), [5, 20, 80, 320, 320, 5, 320]);
+    }
+}

@@ -1,0 +1,43 @@
+//! Telling the queue how jobs ended: deleted when done, made visible again later when they failed for a passing reason.
+//!
+//! One thread does it for all jobs. While one call is under way the next settlements gather, so batches grow with the load
+//! by themselves, and a lone job is settled at once.
+
+use crossbeam_channel::Receiver;
+
+use crate::log;
+use crate::queue::{MAX_BATCH, Queue, Receipt};
+
+/// How a job ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its message is to be deleted.
+    Done(Receipt),
+    /// Its message is to become visible again in so many seconds.
+    Later(Receipt, u32),
+}
+
+/// Settles until the last sender is gone. A failure is only logged: the message becomes visible by itself, and the job,
+/// done again, makes the same thumbnails.
+pub fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) {
+    while let Ok(first) = settlements.recv() {
+        let (mut done, mut later) = (Vec::new(), Vec::new());
+        let gathered = std::iter::once(first).chain(settlements.try_iter()).take(MAX_BATCH);
+        for settlement in gathered {
+            match settlement {
+                Settlement::Done(receipt) => done.push(receipt),
+                Settlement::Later(receipt, seconds) => later.push((receipt, seconds)),
+            }
+        }
+        if !done.is_empty() {
+            if let Err(error) = queue.delete(&done) {
+                log::warn("delete", &[("jobs", &done.len()), ("error", &error)]);
+            }
+        }
+        if !later.is_empty() {
+            if let Err(error) = queue.change_visibility(&later) {
+                log::warn("change visibility", &[("jobs", &later.len()), ("error", &error)]);
+            }
+        }
+    }
+}
