@@ -152,7 +152,11 @@ fn boundary(content_type: &str) -> Result<&str, MultipartError> {
     }
     let value = one_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
     let legal = |&byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
-    if value.is_empty() || value.len() > MAX_BOUNDARY_BYTES || value.ends_with(b" ") || !value.iter().all(legal) {
+    if value.is_empty()
+        || value.len() > MAX_BOUNDARY_BYTES
+        || value.ends_with(b" ")
+        || !value.iter().all(legal)
+    {
         return Err(MultipartError::Boundary);
     }
     std::str::from_utf8(value).map_err(|_| MultipartError::Boundary)
@@ -216,7 +220,11 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     let window = bytes.get(..MAX_PART_HEADER_BYTES + 4).unwrap_or(bytes);
     let Some(end) = memmem::find(window, b"\r\n\r\n") else {
         let too_large = window.len() < bytes.len();
-        return Err(if too_large { MultipartError::PartHeadersTooLarge } else { MultipartError::PartHeaders });
+        return Err(if too_large {
+            MultipartError::PartHeadersTooLarge
+        } else {
+            MultipartError::PartHeaders
+        });
     };
     let (head, content) = bytes.split_at_checked(end).ok_or(MultipartError::PartHeaders)?;
     let content = content.strip_prefix(b"\r\n\r\n").ok_or(MultipartError::PartHeaders)?;
@@ -235,7 +243,8 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
             }
         } else if field_name.eq_ignore_ascii_case(b"Content-Transfer-Encoding") {
             let value = value.trim_ascii();
-            encoded |= ![&b"7bit"[..], b"8bit", b"binary"].iter().any(|plain| value.eq_ignore_ascii_case(plain));
+            encoded |=
+                ![&b"7bit"[..], b"8bit", b"binary"].iter().any(|plain| value.eq_ignore_ascii_case(plain));
         }
     }
     Ok(Part { name: name.ok_or(MultipartError::PartHeaders)?, encoded, content })
@@ -310,7 +319,8 @@ fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
 fn parameter_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.trim_ascii_start();
     let Some(quoted) = text.strip_prefix(b"\"") else {
-        let end = text.iter().position(|byte| *byte == b';' || byte.is_ascii_whitespace()).unwrap_or(text.len());
+        let end =
+            text.iter().position(|byte| *byte == b';' || byte.is_ascii_whitespace()).unwrap_or(text.len());
         return text.split_at_checked(end);
     };
     let mut at = 0;

@@ -109,7 +109,8 @@ fn next_marker(cursor: &mut Cursor<'_>) -> Result<u8, InspectError> {
 
 /// The parameters of the segment whose marker was just read.
 fn segment<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, InspectError> {
-    let length = usize::from(cursor.u16_be()?).checked_sub(2).ok_or(damaged("a segment's length is under 2"))?;
+    let length =
+        usize::from(cursor.u16_be()?).checked_sub(2).ok_or(damaged("a segment's length is under 2"))?;
     Ok(Cursor::new(cursor.take(length)?, damaged("a segment is shorter than what it must hold")))
 }
 
@@ -148,7 +149,8 @@ impl Tables {
             }
             let counts = segment.array::<16>()?;
             let symbols = counts.iter().map(|&count| usize::from(count)).sum();
-            let code_space: u32 = counts.iter().zip(1..).map(|(&count, bits)| u32::from(count) << (16 - bits)).sum();
+            let code_space: u32 =
+                counts.iter().zip(1..).map(|(&count, bits)| u32::from(count) << (16 - bits)).sum();
             if symbols > 256 || code_space > 1 << 16 {
                 return Err(damaged("a Huffman table has more codes than there can be"));
             }
@@ -221,7 +223,9 @@ fn scan_header(mut segment: Cursor<'_>, frame: &mut Frame, tables: &Tables) -> R
     }
     let needs_dc = !frame.progressive || (start == 0 && high == 0);
     let needs_ac = !frame.progressive || start > 0;
-    for (id, [dc, ac]) in selectors.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, nibbles(*pair.last()?)))) {
+    for (id, [dc, ac]) in
+        selectors.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, nibbles(*pair.last()?))))
+    {
         let component = frame
             .components
             .iter_mut()

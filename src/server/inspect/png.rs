@@ -52,7 +52,9 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
             }
             b"IEND" if data.is_empty() => break,
             b"tRNS" => transparent = true,
-            _ if is_critical(kind) => return Err(damaged("it has a critical chunk that is unknown or misplaced")),
+            _ if is_critical(kind) => {
+                return Err(damaged("it has a critical chunk that is unknown or misplaced"));
+            }
             _ => {}
         }
         previous = kind;

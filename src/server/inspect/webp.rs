@@ -26,7 +26,8 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
     let (width, height, alpha) = match &fourcc {
         b"VP8X" => extended(data, &mut riff, max_pixels)?,
         _ => {
-            let image = bitstream(fourcc, data)?.ok_or(damaged("its first chunk is not VP8, VP8L or VP8X"))?;
+            let image =
+                bitstream(fourcc, data)?.ok_or(damaged("its first chunk is not VP8, VP8L or VP8X"))?;
             check_size(Format::WebP, image.width, image.height, max_pixels)?;
             (image.width, image.height, image.alpha)
         }
