@@ -6,6 +6,8 @@ pub mod config;
 pub mod counter;
 pub mod env;
 pub mod format;
+#[cfg(test)]
+mod fuzz;
 pub mod image_id;
 pub mod job;
 pub mod local;

@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
@@ -53,7 +54,7 @@ impl LocalStore {
     /// bytes; it returns `None` for one that is no image, which is left alone. The directory is listed now; each original
     /// is read when its turn comes.
     pub fn unfinished(
-        &self,
+        self: Arc<Self>,
         max_bytes: usize,
         thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
     ) -> io::Result<impl Iterator<Item = Job>> {

@@ -20,9 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::head::{self, Head};
-use super::multipart::{MAX_IMAGE_BYTES, MAX_OTHER_BYTES};
+use super::multipart::MAX_OTHER_BYTES;
 use super::refusal::Refusal;
 use crate::counter::{Counter, Held};
+use crate::format::MAX_IMAGE_BYTES;
 use crate::log;
 
 /// Connections the kernel may hold for us between two accepts. The usual 128 loses clients in a burst of 1,000.

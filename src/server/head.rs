@@ -373,4 +373,27 @@ mod tests {
         let head = parse(b"POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").unwrap();
         assert!(head.close && !head.expects_continue);
     }
+
+    /// The parser takes every stranger's first bytes. What it accepts must be fit to be written anew, line by line.
+    #[test]
+    fn fuzz_head() {
+        let seeds = [
+            GOOD.into(),
+            b"GET http://a/b?c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_vec(),
+            b"\r\nPOST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\nExpect: 100-continue\r\n\r\n".to_vec(),
+            b"GET / HTTP/1.1\r\nHost: a\r\nAccept: */*, a/b;q=0\r\nIf-None-Match: W/\"x\"\r\nContent-Type: a/b\r\n\r\n".to_vec(),
+            b"POST / HTTP/2.0\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nUpgrade: h2c\r\n\r\n".to_vec(),
+        ];
+        crate::fuzz::run("head", &seeds, |bytes| {
+            let Ok(Some(length)) = head_length(bytes, 0) else { return };
+            assert!(length <= MAX_HEAD_BYTES && bytes[..length].ends_with(b"\r\n\r\n"));
+            let Ok(head) = parse(&bytes[..length]) else { return };
+            assert!(head.target.starts_with('/') && !head.method.is_empty());
+            let values = [&head.accept, &head.content_type, &head.if_none_match];
+            let written = [&head.method, &head.target].into_iter().chain(values.into_iter().flatten());
+            for text in written {
+                assert!(text.bytes().all(|b| matches!(b, b'\t' | b' '..=b'~')), "{text:?}");
+            }
+        });
+    }
 }

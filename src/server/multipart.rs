@@ -1,0 +1,338 @@
+//! Finds the picture in a multipart/form-data body (RFC 7578), whose framing is that of RFC 2046, section 5.1.
+//!
+//! The gate has read the whole body into memory, so this borrows from it and copies nothing. It is strict where two
+//! readers could understand a body differently (boundaries, line ends, names), and takes whatever browsers and curl write
+//! into a file name, which is never used. A body that is too large in one place and wrong in another is too large.
+
+use std::fmt;
+
+use memchr::memmem;
+
+use crate::format::MAX_IMAGE_BYTES;
+
+/// All other fields together. They are ignored; this is room for what a web page's form sends along.
+pub const MAX_OTHER_BYTES: usize = 65_536;
+
+/// Far more fields than a form around one picture has.
+pub const MAX_PARTS: usize = 64;
+
+/// A part's header fields. A file name of 255 characters, each percent-encoded from three bytes of UTF-8 and given twice,
+/// as `filename` and `filename*`, takes 4,590 bytes.
+pub const MAX_PART_HEADER_BYTES: usize = 8_192;
+
+/// RFC 2046, section 5.1.1.
+const MAX_BOUNDARY_BYTES: usize = 70;
+
+/// Why a body gives no picture. `Display` is a sentence for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultipartError {
+    /// The Content-Type is another one, or does not parse.
+    NotMultipart,
+    /// The Content-Type has no boundary, two of them, or one that RFC 2046 does not allow.
+    Boundary,
+    /// No line of the body is the boundary.
+    NoParts,
+    /// The body ends before its closing boundary.
+    CutShort,
+    /// There are over [`MAX_PARTS`] parts.
+    TooManyParts,
+    /// A part has over [`MAX_PART_HEADER_BYTES`] of header fields.
+    PartHeadersTooLarge,
+    /// A part's header fields do not parse, or do not give the part exactly one name.
+    PartHeaders,
+    /// No field is named `image`.
+    NoImage,
+    /// More than one field is named `image`.
+    TwoImages,
+    /// The `image` field holds nothing.
+    EmptyImage,
+    /// The `image` field is encoded, in base64 for one.
+    Encoded,
+    /// The picture has over [`MAX_IMAGE_BYTES`].
+    ImageTooLarge,
+    /// The other fields have over [`MAX_OTHER_BYTES`].
+    OthersTooLarge,
+}
+
+impl MultipartError {
+    /// The HTTP status that answers it: 413 or 400.
+    pub fn status(self) -> u16 {
+        match self {
+            MultipartError::ImageTooLarge | MultipartError::OthersTooLarge => 413,
+            _ => 400,
+        }
+    }
+}
+
+impl fmt::Display for MultipartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MultipartError::NotMultipart => f.write_str(
+                "Send the picture as multipart/form-data, in a file field named image: curl -F image=@cat.jpg.",
+            ),
+            MultipartError::Boundary => f.write_str(
+                "Give Content-Type exactly one boundary of 1 to 70 legal characters, or let your client set that header.",
+            ),
+            MultipartError::NoParts => f.write_str(
+                "The body does not contain the boundary that Content-Type gives, on a line that ends in CRLF: let your \
+                 client set Content-Type itself.",
+            ),
+            MultipartError::CutShort => {
+                f.write_str("The multipart body ends before its closing boundary: send the whole of it.")
+            }
+            MultipartError::TooManyParts => write!(f, "Send at most {MAX_PARTS} fields; only the one named image is used."),
+            MultipartError::PartHeadersTooLarge => write!(
+                f,
+                "The header of one field is over {MAX_PART_HEADER_BYTES} bytes long: give the picture a shorter file name."
+            ),
+            MultipartError::PartHeaders => f.write_str(
+                "Give each field a header with exactly one Content-Disposition, form-data with one name, and an empty \
+                 line after it.",
+            ),
+            MultipartError::NoImage => {
+                f.write_str("Send the picture in a multipart field named image: curl -F image=@cat.jpg.")
+            }
+            MultipartError::TwoImages => {
+                f.write_str("Send one picture a request: the field named image must occur only once.")
+            }
+            MultipartError::EmptyImage => {
+                f.write_str("The field named image is empty: send the picture's bytes in it, as curl -F image=@cat.jpg does.")
+            }
+            MultipartError::Encoded => f.write_str(
+                "Send the picture's bytes as they are: a Content-Transfer-Encoding such as base64 is not supported.",
+            ),
+            MultipartError::ImageTooLarge => {
+                write!(f, "The picture is over {MAX_IMAGE_BYTES} bytes: send a smaller one.")
+            }
+            MultipartError::OthersTooLarge => write!(
+                f,
+                "The fields beside image are over {MAX_OTHER_BYTES} bytes together: leave them out, they are not used."
+            ),
+        }
+    }
+}
+
+impl std::error::Error for MultipartError {}
+
+/// The bytes of the field named `image`, with or without a file name, given the request's Content-Type and its whole body.
+/// The time it takes grows with the body's length, whatever is in it.
+pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
+    let parts = parts(boundary(content_type)?, body)?;
+    let mut other_bytes = 0;
+    for part in &parts {
+        match part.name {
+            b"image" if part.content.len() > MAX_IMAGE_BYTES => return Err(MultipartError::ImageTooLarge),
+            b"image" => {}
+            _ => other_bytes += part.content.len(),
+        }
+    }
+    if other_bytes > MAX_OTHER_BYTES {
+        return Err(MultipartError::OthersTooLarge);
+    }
+    let mut images = parts.iter().filter(|part| part.name == b"image");
+    let image = images.next().ok_or(MultipartError::NoImage)?;
+    if images.next().is_some() {
+        return Err(MultipartError::TwoImages);
+    }
+    if image.encoded {
+        return Err(MultipartError::Encoded);
+    }
+    if image.content.is_empty() {
+        return Err(MultipartError::EmptyImage);
+    }
+    Ok(image.content)
+}
+
+/// The boundary that a Content-Type gives, which must be made of RFC 2046's `bchars`.
+fn boundary(content_type: &str) -> Result<&str, MultipartError> {
+    let (media_type, rest) = content_type.split_once(';').unwrap_or((content_type, ""));
+    if !media_type.trim_ascii().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(MultipartError::NotMultipart);
+    }
+    let value = one_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
+    let legal = |&byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
+    if value.is_empty()
+        || value.len() > MAX_BOUNDARY_BYTES
+        || value.ends_with(b" ")
+        || !value.iter().all(legal)
+    {
+        return Err(MultipartError::Boundary);
+    }
+    std::str::from_utf8(value).map_err(|_| MultipartError::Boundary)
+}
+
+struct Part<'a> {
+    name: &'a [u8],
+    encoded: bool,
+    content: &'a [u8],
+}
+
+/// The body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
+fn parts<'a>(boundary: &str, body: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
+    let line = format!("\r\n--{boundary}");
+    let delimiter = memmem::Finder::new(&line);
+    let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(after_delimiter);
+    let after_preamble = || split_at_delimiter(&delimiter, body).map(|(_preamble, after)| after);
+    let mut next = opens_body.or_else(after_preamble).ok_or(MultipartError::NoParts)?;
+    let mut parts = Vec::new();
+    while let After::Part(rest) = next {
+        if parts.len() == MAX_PARTS {
+            return Err(MultipartError::TooManyParts);
+        }
+        let (bytes, after) = split_at_delimiter(&delimiter, rest).ok_or(MultipartError::CutShort)?;
+        parts.push(part(bytes)?);
+        next = after;
+    }
+    Ok(parts)
+}
+
+/// What a delimiter line turns out to begin.
+enum After<'a> {
+    Part(&'a [u8]),
+    Close,
+}
+
+/// What comes before the next delimiter, and after it. Bytes that only begin like the delimiter are no delimiter.
+fn split_at_delimiter<'a>(delimiter: &memmem::Finder<'_>, bytes: &'a [u8]) -> Option<(&'a [u8], After<'a>)> {
+    delimiter.find_iter(bytes).find_map(|at| {
+        let after = after_delimiter(bytes.get(at + delimiter.needle().len()..)?)?;
+        Some((bytes.get(..at)?, after))
+    })
+}
+
+/// Reads the rest of a delimiter line: `--` on the last one, transport padding, and CRLF (or, on the last, the body's end).
+fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
+    let close = rest.strip_prefix(b"--");
+    let padded = close.unwrap_or(rest);
+    let padding = padded.iter().take_while(|byte| is_blank(byte)).count();
+    let line_end = padded.get(padding..)?;
+    match (close, line_end.strip_prefix(b"\r\n")) {
+        (Some(_), Some(_)) => Some(After::Close),
+        (Some(_), None) if line_end.is_empty() => Some(After::Close),
+        (None, Some(part)) => Some(After::Part(part)),
+        _ => None,
+    }
+}
+
+/// Takes a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
+fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
+    let window = bytes.get(..MAX_PART_HEADER_BYTES + 4).unwrap_or(bytes);
+    let Some(end) = memmem::find(window, b"\r\n\r\n") else {
+        let too_large = window.len() < bytes.len();
+        return Err(if too_large {
+            MultipartError::PartHeadersTooLarge
+        } else {
+            MultipartError::PartHeaders
+        });
+    };
+    let (head, content) = bytes.split_at_checked(end).ok_or(MultipartError::PartHeaders)?;
+    let content = content.strip_prefix(b"\r\n\r\n").ok_or(MultipartError::PartHeaders)?;
+    let mut name = None;
+    let mut encoded = false;
+    let mut rest = Some(head);
+    while let Some(lines) = rest {
+        let (field, after) = split_field(lines);
+        rest = after;
+        let (field_name, value) = name_and_value(field).ok_or(MultipartError::PartHeaders)?;
+        if field_name.eq_ignore_ascii_case(b"Content-Disposition") {
+            let is_first = name.is_none();
+            name = form_data_name(value).filter(|_| is_first);
+            if name.is_none() {
+                return Err(MultipartError::PartHeaders);
+            }
+        } else if field_name.eq_ignore_ascii_case(b"Content-Transfer-Encoding") {
+            let value = value.trim_ascii();
+            encoded |=
+                ![&b"7bit"[..], b"8bit", b"binary"].iter().any(|plain| value.eq_ignore_ascii_case(plain));
+        }
+    }
+    Ok(Part { name: name.ok_or(MultipartError::PartHeaders)?, encoded, content })
+}
+
+/// The first header field with the lines it is folded onto (RFC 5322, section 2.2.3), and what comes after it.
+fn split_field(lines: &[u8]) -> (&[u8], Option<&[u8]>) {
+    memmem::find_iter(lines, b"\r\n")
+        .find_map(|at| {
+            let after = lines.get(at + 2..)?;
+            if after.first().is_some_and(is_blank) { None } else { Some((lines.get(..at)?, Some(after))) }
+        })
+        .unwrap_or((lines, None))
+}
+
+/// A header field's name, a token, and its value. A CR or LF that does not fold a line, or another control character, is
+/// refused: it could hide a second field.
+fn name_and_value(field: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr::memchr(b':', field)?;
+    let (name, value) = (field.get(..colon)?, field.get(colon + 1..)?);
+    let mut rest = value;
+    while let [first, after @ ..] = rest {
+        rest = match first {
+            b'\r' => after.strip_prefix(b"\n").filter(|folded| folded.first().is_some_and(is_blank))?,
+            b'\t' => after,
+            control if control.is_ascii_control() => return None,
+            _ => after,
+        };
+    }
+    let is_token = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_graphic());
+    is_token.then_some((name, value))
+}
+
+/// The one name that a Content-Disposition of type form-data gives. File names are not looked at.
+fn form_data_name(value: &[u8]) -> Option<&[u8]> {
+    let semicolon = memchr::memchr(b';', value)?;
+    let (disposition, rest) = (value.get(..semicolon)?, value.get(semicolon + 1..)?);
+    if !disposition.trim_ascii().eq_ignore_ascii_case(b"form-data") {
+        return None;
+    }
+    one_parameter(rest, "name")
+}
+
+/// The value of the parameter `name`, which must occur exactly once among parameters that all parse.
+fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut found = None;
+    loop {
+        rest = rest.trim_ascii_start();
+        match rest {
+            [] => return found,
+            [b';', after @ ..] => rest = after,
+            _ => {
+                let equals = memchr::memchr(b'=', rest)?;
+                let key = rest.get(..equals)?;
+                let (value, after) = parameter_value(rest.get(equals + 1..)?)?;
+                if key.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) && found.replace(value).is_some() {
+                    return None;
+                }
+                rest = after.trim_ascii_start();
+                if !matches!(rest, [] | [b';', ..]) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// A parameter's value, within its quotes if it has any but otherwise as it is written, and what follows it.
+///
+/// A backslash in a quoted value protects the character after it (RFC 9110, section 5.6.4). Browsers, however, write a
+/// file name's own backslashes unprotected, so a value that would never end, `"odd\"`, ends at its last quote.
+fn parameter_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let text = text.trim_ascii_start();
+    let Some(quoted) = text.strip_prefix(b"\"") else {
+        let end =
+            text.iter().position(|byte| *byte == b';' || byte.is_ascii_whitespace()).unwrap_or(text.len());
+        return text.split_at_checked(end);
+    };
+    let mut at = 0;
+    loop {
+        match quoted.get(at) {
+            Some(b'"') => return Some((quoted.get(..at)?, quoted.get(at + 1..)?)),
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+            None => return quoted.trim_ascii_end().strip_suffix(b"\"").map(|value| (value, &[][..])),
+        }
+    }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
