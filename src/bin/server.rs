@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use image_sharer::aws::Aws;
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
 use image_sharer::format::MAX_IMAGE_BYTES;
@@ -22,7 +22,6 @@ use image_sharer::server::Server;
 use image_sharer::server::api::Api;
 use image_sharer::server::inspect::inspect;
 use image_sharer::shutdown::Shutdown;
-use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
 use image_sharer::{check, log};
 
@@ -95,8 +94,8 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             let (bucket, queue_url) = config.bucket_and_queue()?;
             let aws = Aws::new(env, queue_url)?;
             let api = Api {
-                store: Arc::new(aws.store(bucket)?),
-                queue: Arc::new(aws.queue(queue_url)?),
+                store: Arc::new(S3Store::new(&aws, bucket)?),
+                queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
                 public_url,
                 max_pixels: config.max_pixels,
                 serves_objects: false,
@@ -107,7 +106,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             config.required_public_url()?;
             let (bucket, queue_url) = config.bucket_and_queue()?;
             let aws = Aws::new(env, queue_url)?;
-            Ok(check::check(bucket, &aws.store(bucket)?, queue_url, &aws.queue(queue_url)?))
+            Ok(check::check(bucket, &S3Store::new(&aws, bucket)?, queue_url, &SqsQueue::new(&aws, queue_url)?))
         }
     }
 }

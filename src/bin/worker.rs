@@ -7,7 +7,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use image_sharer::aws::Aws;
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
 use image_sharer::shutdown::Shutdown;
@@ -73,7 +73,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     log::set_level(config.log);
     let (bucket, queue_url) = config.bucket_and_queue()?;
     let aws = Aws::new(env, queue_url)?;
-    let (store, queue) = (aws.store(bucket)?, aws.queue(queue_url)?);
+    let (store, queue) = (S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?);
     let until = match run {
         Run::Check => return Ok(check::check(bucket, &store, queue_url, &queue)),
         Run::Work(until) => until,

@@ -4,17 +4,16 @@
 //! is the client told 202: so nothing that was answered 202 is ever without its original or its job. If queueing fails the
 //! original is taken back, and the client is told to try again.
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-
-use serde_json::json;
 
 use super::gate;
 use super::head::Head;
 use super::inspect::{Inspected, inspect};
 use super::multipart;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, object};
 use crate::format::ThumbnailFormat;
 use crate::image_id::ImageId;
 use crate::job::Job;
@@ -136,35 +135,23 @@ impl Api {
     }
 
     fn answer(&self, call: &Call, began: Instant) -> Answer {
-        let result = self.route(&call.head).and_then(|route| match route {
+        let answered = self.route(&call.head).and_then(|route| match route {
             Route::Upload => self.upload(call),
-            Route::Health => Ok(Answer::json(200, json!({ "status": "ok" }).to_string())),
+            Route::Health => Ok(Answer::json(200, object(&[("status", "ok")]))),
             Route::Object(key) => self.object(key, call),
         });
-        // An accepted upload has logged more than this.
-        let accepted = result.as_ref().is_ok_and(|answer| answer.status == 202);
-        let (answer, error) = match result {
-            Ok(answer) => (answer, None),
-            Err(refusal) => (Answer::from(refusal.clone()), Some(refusal.message)),
-        };
-        if !accepted {
-            let ms = began.elapsed().as_millis();
-            let error = error.unwrap_or("-".into());
-            log::info(
-                "request",
-                &[
-                    ("request", &call.id),
-                    ("peer", &call.peer),
-                    ("method", &call.head.method),
-                    ("target", &call.head.target),
-                    ("status", &answer.status),
-                    ("bytes", &answer.body.len()),
-                    ("ms", &ms),
-                    ("error", &error),
-                ],
-            );
+        match answered {
+            Ok(answer) if answer.status == 202 => answer, // it has logged more than this
+            Ok(answer) => {
+                log_request(call, answer.status, answer.body.len(), began, None);
+                answer
+            }
+            Err(refusal) => {
+                let answer = Answer::from(refusal.clone());
+                log_request(call, answer.status, answer.body.len(), began, Some(&refusal.message));
+                answer
+            }
         }
-        answer
     }
 
     fn upload(&self, call: &Call) -> Result<Answer, Refusal> {
@@ -221,13 +208,12 @@ impl Api {
     fn urls(&self, original: Key, thumbnails: ThumbnailFormat) -> String {
         let url = |key: Key| format!("{}/{key}", self.public_url);
         let thumbnail = |size| url(Key::thumbnail(original.id, size, thumbnails));
-        json!({
-            "original": url(original),
-            "small": thumbnail(Size::Small),
-            "medium": thumbnail(Size::Medium),
-            "large": thumbnail(Size::Large),
-        })
-        .to_string()
+        object(&[
+            ("original", &url(original)),
+            ("small", &thumbnail(Size::Small)),
+            ("medium", &thumbnail(Size::Medium)),
+            ("large", &thumbnail(Size::Large)),
+        ])
     }
 
     fn object(&self, key: Key, call: &Call) -> Result<Answer, Refusal> {
@@ -266,12 +252,29 @@ impl Api {
     }
 }
 
+fn log_request(call: &Call, status: u16, bytes: usize, began: Instant, error: Option<&str>) {
+    let ms = began.elapsed().as_millis();
+    let mut fields: Vec<(&str, &dyn Display)> = vec![
+        ("request", &call.id),
+        ("peer", &call.peer),
+        ("method", &call.head.method),
+        ("target", &call.head.target),
+        ("status", &status),
+        ("bytes", &bytes),
+        ("ms", &ms),
+    ];
+    if let Some(error) = &error {
+        fields.push(("error", error));
+    }
+    log::info("request", &fields);
+}
+
 fn only_get() -> Refusal {
     Refusal::method_not_allowed("GET, HEAD", "Only GET and HEAD are taken here.")
 }
 
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
-fn unavailable(call: &Call, what: &str, error: &dyn std::fmt::Display) -> Refusal {
+fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
     log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
     let message = format!("The image could not be taken right now: try again in a few seconds (request {}).", call.id);
     Refusal::new(503, message)

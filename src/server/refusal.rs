@@ -37,7 +37,7 @@ impl Refusal {
 
     /// The body: `{"error": "…", "docs": "…"}`.
     pub fn json(&self) -> String {
-        json!({ "error": self.message, "docs": DOCS }).to_string()
+        object(&[("error", &self.message), ("docs", DOCS)])
     }
 
     /// The words that HTTP has for the status.
@@ -58,4 +58,10 @@ impl Refusal {
             _ => "Error",
         }
     }
+}
+
+/// A JSON object of strings in the order in which they are given, which a person at a terminal will read, and a line's end.
+pub fn object(fields: &[(&str, &str)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
+    format!("{{{}}}\n", fields.join(","))
 }
