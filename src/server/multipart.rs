@@ -8,6 +8,9 @@ use std::fmt;
 
 use memchr::memmem;
 
+#[cfg(test)]
+mod tests;
+
 /// The contract's limit on the picture: 1 MiB, and not a byte more.
 pub const MAX_IMAGE_BYTES: usize = 1_048_576;
 
