@@ -12,7 +12,7 @@ const DEFAULT_CASES: u64 = 20_000;
 const MAX_CHANGES: usize = 6;
 
 /// Bytes at which parsers turn: ends of ranges, and the characters and markers that the formats are built of.
-const TELLING_BYTES: &[u8] = b"\x00\x01\x02\x7F\x80\xFE\xFF\r\n \t\"\\;:=-,!<;\xC0\xD9\xDA";
+const TELLING_BYTES: &[u8] = b"\x00\x01\x02\x7F\x80\xFE\xFF\r\n \t\"\\;:=-,!<\xC0\xD9\xDA";
 
 /// Values for length fields: ends of ranges and what lies beside them.
 const TELLING_LENGTHS: [u32; 12] =
