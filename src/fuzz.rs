@@ -1,8 +1,8 @@
 //! Tests that break good input in random ways and expect no panic.
 //!
-//! Everything that parses a stranger's bytes is run through this. A plain `cargo test` tries a few thousand cases a
-//! target; `FUZZ_CASES=2000000 cargo test --release --lib fuzz` is the run that counts. A case depends on its number alone,
-//! so one that fails is repeated, by itself, with `FUZZ_CASE=number`.
+//! Everything that parses a stranger's bytes is run through this. A plain `cargo test` tries some thousands of cases a
+//! target; `FUZZ_CASES=2000000 cargo test --release --lib fuzz` is the run that counts. A case depends on its number
+//! alone, so one that fails is repeated, by itself, with `FUZZ_CASE=number`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
