@@ -401,7 +401,7 @@ fn mend_checksums(png: &[u8]) -> Vec<u8> {
 }
 
 /// What is taken has the size that it says, and is not transparent where it says that it cannot be. A damaged GIF can
-/// be: /// its decoder leaves pixels transparent that are missing, or whose colour is not in the table.
+/// be: its decoder leaves pixels transparent that are missing, or whose colour is not in the table.
 fn check_against_decoder(bytes: &[u8]) {
     let Ok(inspected) = inspect(bytes, MAX_PIXELS) else { return };
     let pixels = u64::from(inspected.width) * u64::from(inspected.height);
