@@ -1,8 +1,8 @@
 //! Tests that break good input in random ways and expect no panic.
 //!
-//! Everything that parses a stranger's bytes is run through this. A plain `cargo test` tries a few thousand cases a
-//! target; `FUZZ_CASES=2000000 cargo test --release --lib fuzz` is the run that counts. A case depends on its number alone,
-//! so one that fails is repeated, by itself, with `FUZZ_CASE=number`.
+//! Everything that parses a stranger's bytes is run through this. A plain `cargo test` tries some thousands of cases a
+//! target; `FUZZ_CASES=2000000 cargo test --release --lib fuzz` is the run that counts. A case depends on its number
+//! alone, so one that fails is repeated, by itself, with `FUZZ_CASE=number`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -12,7 +12,7 @@ const DEFAULT_CASES: u64 = 20_000;
 const MAX_CHANGES: usize = 6;
 
 /// Bytes at which parsers turn: ends of ranges, and the characters and markers that the formats are built of.
-const TELLING_BYTES: &[u8] = b"\x00\x01\x02\x7F\x80\xFE\xFF\r\n \t\"\\;:=-,!<;\xC0\xD9\xDA";
+const TELLING_BYTES: &[u8] = b"\x00\x01\x02\x7F\x80\xFE\xFF\r\n \t\"\\;:=-,!<\xC0\xD9\xDA";
 
 /// Values for length fields: ends of ranges and what lies beside them.
 const TELLING_LENGTHS: [u32; 12] =

@@ -10,6 +10,9 @@ use memchr::memmem;
 
 use crate::format::MAX_IMAGE_BYTES;
 
+#[cfg(test)]
+mod tests;
+
 /// All other fields together. They are ignored; this is room for what a web page's form sends along.
 pub const MAX_OTHER_BYTES: usize = 65_536;
 
@@ -71,23 +74,26 @@ impl fmt::Display for MultipartError {
                 "Send the picture as multipart/form-data, in a file field named image: curl -F image=@cat.jpg.",
             ),
             MultipartError::Boundary => f.write_str(
-                "Give Content-Type exactly one boundary of 1 to 70 legal characters, or let your client set that header.",
+                "Let your client set Content-Type itself: it needs exactly one boundary of 1 to 70 legal characters.",
             ),
             MultipartError::NoParts => f.write_str(
-                "The body does not contain the boundary that Content-Type gives, on a line that ends in CRLF: let your \
-                 client set Content-Type itself.",
+                "Let your client set Content-Type itself: the body has no line, ended by CRLF, of the boundary \
+                 that it gives.",
             ),
             MultipartError::CutShort => {
                 f.write_str("The multipart body ends before its closing boundary: send the whole of it.")
             }
-            MultipartError::TooManyParts => write!(f, "Send at most {MAX_PARTS} fields; only the one named image is used."),
+            MultipartError::TooManyParts => {
+                write!(f, "Send at most {MAX_PARTS} fields; only the one named image is used.")
+            }
             MultipartError::PartHeadersTooLarge => write!(
                 f,
-                "The header of one field is over {MAX_PART_HEADER_BYTES} bytes long: give the picture a shorter file name."
+                "Give the picture a shorter file name: the header of a field is over \
+                 {MAX_PART_HEADER_BYTES} bytes long."
             ),
             MultipartError::PartHeaders => f.write_str(
-                "Give each field a header with exactly one Content-Disposition, form-data with one name, and an empty \
-                 line after it.",
+                "Give each field a header with exactly one Content-Disposition, form-data with one name, and an \
+                 empty line after it.",
             ),
             MultipartError::NoImage => {
                 f.write_str("Send the picture in a multipart field named image: curl -F image=@cat.jpg.")
@@ -95,18 +101,19 @@ impl fmt::Display for MultipartError {
             MultipartError::TwoImages => {
                 f.write_str("Send one picture a request: the field named image must occur only once.")
             }
-            MultipartError::EmptyImage => {
-                f.write_str("The field named image is empty: send the picture's bytes in it, as curl -F image=@cat.jpg does.")
-            }
+            MultipartError::EmptyImage => f.write_str(
+                "Send the picture's bytes in the field named image, which is empty: curl -F image=@cat.jpg.",
+            ),
             MultipartError::Encoded => f.write_str(
                 "Send the picture's bytes as they are: a Content-Transfer-Encoding such as base64 is not supported.",
             ),
             MultipartError::ImageTooLarge => {
-                write!(f, "The picture is over {MAX_IMAGE_BYTES} bytes: send a smaller one.")
+                write!(f, "Send a smaller picture: this one is over {MAX_IMAGE_BYTES} bytes.")
             }
             MultipartError::OthersTooLarge => write!(
                 f,
-                "The fields beside image are over {MAX_OTHER_BYTES} bytes together: leave them out, they are not used."
+                "Leave out the fields beside image, which are not used: together they are over \
+                 {MAX_OTHER_BYTES} bytes."
             ),
         }
     }
@@ -200,7 +207,7 @@ fn split_at_delimiter<'a>(delimiter: &memmem::Finder<'_>, bytes: &'a [u8]) -> Op
     })
 }
 
-/// Reads the rest of a delimiter line: `--` on the last one, transport padding, and CRLF (or, on the last, the body's end).
+/// Reads the rest of a delimiter line: `--` on the last one, transport padding, and CRLF, or on the last the body's end.
 fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
     let close = rest.strip_prefix(b"--");
     let padded = close.unwrap_or(rest);

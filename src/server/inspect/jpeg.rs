@@ -57,12 +57,12 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
                 scan_header(segment(&mut cursor)?, frame, &tables)?;
                 skip_entropy_coded_data(&mut cursor)?;
             }
-            APP0 => {
-                if segment(&mut cursor)?.rest().starts_with(b"AVI1") {
+            marker @ (APP0..=APP15 | COM) => {
+                let parameters = segment(&mut cursor)?;
+                if marker == APP0 && parameters.rest().starts_with(b"AVI1") {
                     tables.assume_standard_huffman();
                 }
             }
-            APP0..=APP15 | COM => drop(segment(&mut cursor)?),
             marker => return Err(refused(marker)),
         }
     }
@@ -259,7 +259,9 @@ fn skip_entropy_coded_data(cursor: &mut Cursor<'_>) -> Result<(), InspectError> 
                 cursor.take(2)?;
                 length += 2;
             }
-            0xFF => drop(cursor.take(1)?),
+            0xFF => {
+                cursor.u8()?;
+            }
             _ if length == 0 => return Err(damaged("a scan holds no data")),
             _ => return Ok(()),
         }
