@@ -6,3 +6,4 @@ pub mod job;
 pub mod queue;
 pub mod size;
 pub mod store;
+pub mod thumbnail;
