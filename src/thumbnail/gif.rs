@@ -13,12 +13,12 @@ use super::decode::{Picture, count_pixels};
 const BYTES_PER_PIXEL: u64 = 4 + 4;
 
 pub fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
-    let (_, pixels) = open(gif, max_pixels)?;
-    Ok(pixels * BYTES_PER_PIXEL)
+    let decoder = open(gif, max_pixels)?;
+    Ok(count_pixels(decoder.dimensions(), max_pixels)? * BYTES_PER_PIXEL)
 }
 
 pub fn decode(gif: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
-    let (mut decoder, _) = open(gif, max_pixels)?;
+    let mut decoder = open(gif, max_pixels)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),
         orientation: Orientation::NoTransforms,
@@ -28,11 +28,11 @@ pub fn decode(gif: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
 }
 
 /// A frame states its own dimensions, which the canvas does not bound: the limit keeps its area within the canvas's.
-fn open(gif: &[u8], max_pixels: u64) -> Result<(GifDecoder<Cursor<&[u8]>>, u64), Undecodable> {
+fn open(gif: &[u8], max_pixels: u64) -> Result<GifDecoder<Cursor<&[u8]>>, Undecodable> {
     let mut decoder = GifDecoder::new(Cursor::new(gif)).map_err(Undecodable::new)?;
     let pixels = count_pixels(decoder.dimensions(), max_pixels)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(pixels * 4);
     decoder.set_limits(limits).map_err(Undecodable::new)?;
-    Ok((decoder, pixels))
+    Ok(decoder)
 }

@@ -16,6 +16,8 @@ mod gif;
 mod jpeg;
 mod png;
 mod scale;
+#[cfg(test)]
+mod tests;
 mod webp;
 
 use std::error::Error;
