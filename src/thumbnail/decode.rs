@@ -1,0 +1,75 @@
+//! From an original's bytes to its pixels, by way of the one decoder that its content calls for.
+//!
+//! The four formats have a module each, with the same two functions: `cost`, which reads the header, and `decode`. They
+//! share one rule: the pixel cap is checked on the header's word, and limits are handed over when a decoder is made,
+//! because several decoders allocate as soon as they exist.
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageFormat};
+
+use super::{Fit, Undecodable, gif, jpeg, png, webp};
+use crate::format::Format;
+
+/// A decoded original.
+pub struct Picture {
+    /// Either `ImageRgb8` or, if the picture has transparency, `ImageRgba8` with straight alpha. A JPEG's may be smaller
+    /// than the picture is, never smaller than the large thumbnail needs.
+    pub pixels: DynamicImage,
+    /// Width and height as the header says.
+    pub dimensions: (u32, u32),
+    /// What makes it upright.
+    pub orientation: Orientation,
+    /// The ICC profile that it carries.
+    pub icc_profile: Option<Vec<u8>>,
+}
+
+/// What a decode holds at its peak, in bytes.
+pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+    match sniff(original)? {
+        Format::Jpeg => jpeg::cost(original, max_pixels),
+        Format::Png => png::cost(original, max_pixels),
+        Format::Gif => gif::cost(original, max_pixels),
+        Format::WebP => webp::cost(original, max_pixels),
+    }
+}
+
+/// Decodes the first frame.
+pub fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+    match sniff(original)? {
+        Format::Jpeg => jpeg::decode(original, fit, max_pixels),
+        Format::Png => png::decode(original, max_pixels),
+        Format::Gif => gif::decode(original, max_pixels),
+        Format::WebP => webp::decode(original, max_pixels),
+    }
+}
+
+fn sniff(original: &[u8]) -> Result<Format, Undecodable> {
+    match image::guess_format(original) {
+        Ok(ImageFormat::Jpeg) => Ok(Format::Jpeg),
+        Ok(ImageFormat::Png) => Ok(Format::Png),
+        Ok(ImageFormat::Gif) => Ok(Format::Gif),
+        Ok(ImageFormat::WebP) => Ok(Format::WebP),
+        _ => Err(Undecodable::new("it is not a JPEG, PNG, GIF or WebP")),
+    }
+}
+
+/// The number of pixels, if there are any and they are not too many.
+pub fn count_pixels((width, height): (u32, u32), max_pixels: u64) -> Result<u64, Undecodable> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > max_pixels {
+        return Err(Undecodable::new(format!("{width}x{height} is not between 1 and {max_pixels} pixels")));
+    }
+    Ok(pixels)
+}
+
+/// The orientation in an Exif block; upright if it says nothing sensible.
+pub fn orientation(exif: Option<&[u8]>) -> Orientation {
+    // Some writers of PNG and WebP keep the prefix that only JPEG asks for.
+    let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Brings any kind of pixel to one of the two that a [`Picture`] has.
+pub fn to_eight_bits(pixels: DynamicImage) -> DynamicImage {
+    if pixels.color().has_alpha() { pixels.into_rgba8().into() } else { pixels.into_rgb8().into() }
+}

@@ -1,0 +1,82 @@
+//! WebP: lossy, lossless, with or without transparency; an animation gives its first frame on its canvas.
+//!
+//! The container (RFC 9649, section 2.3) is walked here as well as in the decoder, for two reasons. The decoder allocates
+//! what a metadata chunk says its length is, up to 4 GiB, and what a lossy frame says its dimensions are, whatever the
+//! canvas is. Here metadata are slices of the original, and a frame that is larger than its canvas is refused.
+
+use std::io::Cursor;
+use std::iter;
+
+use image::codecs::webp::WebPDecoder;
+use image::{DynamicImage, ImageDecoder};
+
+use super::Undecodable;
+use super::decode::{Picture, count_pixels, orientation};
+
+/// The header of a frame in an animation, before its own chunks.
+const FRAME_HEADER_BYTES: usize = 16;
+
+/// Measured as the growth of the resident set, in bytes a pixel: the worst is an animation, whose canvas, frame, planes,
+/// alpha and result are held together.
+const BYTES_PER_PIXEL: u64 = 16;
+
+pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+    let decoder = open(webp, max_pixels)?;
+    Ok(count_pixels(decoder.dimensions(), max_pixels)? * BYTES_PER_PIXEL)
+}
+
+pub fn decode(webp: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
+    let decoder = open(webp, max_pixels)?;
+    Ok(Picture {
+        dimensions: decoder.dimensions(),
+        orientation: orientation(chunk(webp, b"EXIF")),
+        icc_profile: chunk(webp, b"ICCP").map(<[u8]>::to_vec),
+        pixels: DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?,
+    })
+}
+
+fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Undecodable> {
+    let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::new)?;
+    let canvas = count_pixels(decoder.dimensions(), max_pixels)?;
+    if lossy_frames(webp).any(|pixels| pixels > canvas) {
+        return Err(Undecodable::new("a frame is larger than its canvas"));
+    }
+    Ok(decoder)
+}
+
+/// The number of pixels in each lossy frame, animated or not, out of its VP8 header (RFC 6386, section 9.1).
+fn lossy_frames(webp: &[u8]) -> impl Iterator<Item = u64> {
+    file_chunks(webp)
+        .flat_map(|(name, data)| {
+            let within =
+                if name == *b"ANMF" { data.get(FRAME_HEADER_BYTES..).unwrap_or_default() } else { &[] };
+            iter::once((name, data)).chain(chunks(within))
+        })
+        .filter_map(|(name, data)| match data {
+            &[_, _, _, _, _, _, w0, w1, h0, h1, ..] if name == *b"VP8 " => {
+                let side = |low, high| u64::from(u16::from_le_bytes([low, high]) & 0x3fff);
+                Some(side(w0, w1) * side(h0, h1))
+            }
+            _ => None,
+        })
+}
+
+fn chunk<'a>(webp: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+    file_chunks(webp).find(|(name, _)| name == wanted).map(|(_, data)| data)
+}
+
+fn file_chunks(webp: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    chunks(webp.get(12..).unwrap_or_default())
+}
+
+/// The RIFF chunks; one that is cut short has what is left.
+fn chunks(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    iter::from_fn(move || {
+        let (name, after) = rest.split_first_chunk::<4>()?;
+        let (length, after) = after.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (data, _) = after.split_at(length.min(after.len()));
+        rest = after.get(length.saturating_add(length % 2)..).unwrap_or_default();
+        Some((*name, data))
+    })
+}
