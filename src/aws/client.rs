@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use ureq::Agent;
 use ureq::http::{HeaderMap, Request, Response};
+use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
 use crate::aws::dates;
@@ -133,6 +133,7 @@ impl Client {
             };
             tried.attempts += u32::from(!matches!(failure, Failure::NotSent(_)));
             let decision = retry::decide(&failure, tried);
+            let mut pause = Duration::ZERO;
             match decision {
                 Decision::GiveUp => return Err(failed(failure, tried.attempts)),
                 Decision::CorrectClock => {
@@ -145,14 +146,21 @@ impl Client {
                 }
                 Decision::Retry => {
                     delay = retry::next_delay(delay, random());
-                    if Instant::now() + delay >= deadline {
-                        return Err(failed(failure, tried.attempts));
-                    }
-                    thread::sleep(delay);
+                    pause = delay;
                 }
             }
+            if Instant::now() + pause + self.shortest_attempt(call) > deadline {
+                return Err(failed(failure, tried.attempts));
+            }
             note_retry(&failed(failure, tried.attempts), decision);
+            thread::sleep(pause);
         }
+    }
+
+    /// With less time than this no attempt is begun. One that is cut short is worse than none: what a long poll received but
+    /// could not hand over is lost to everybody for the visibility timeout.
+    fn shortest_attempt(&self, call: &Call) -> Duration {
+        call.wait + self.attempt_timeout / 2
     }
 
     fn attempt(&self, call: &Call, credentials: &Credentials, deadline: Instant) -> Result<Reply, Failure> {
@@ -167,17 +175,11 @@ impl Client {
         for (name, value) in &signature {
             request = request.header(name, value);
         }
-        let timeout =
-            (self.attempt_timeout + call.wait).min(deadline.saturating_duration_since(Instant::now()));
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let timeout = remaining.min(self.attempt_timeout + call.wait).max(self.shortest_attempt(call));
         let response = match *method {
-            "PUT" | "POST" => request.body(*body).map_err(ureq::Error::from).and_then(|request| {
-                let request = self.agent.configure_request(request);
-                self.agent.run(request.timeout_global(Some(timeout)).build())
-            }),
-            _ => request.body(()).map_err(ureq::Error::from).and_then(|request| {
-                let request = self.agent.configure_request(request);
-                self.agent.run(request.timeout_global(Some(timeout)).build())
-            }),
+            "PUT" | "POST" => self.send(request.body(*body), timeout),
+            _ => self.send(request.body(()), timeout),
         };
         match response {
             Ok(response) => self.read(call, response),
@@ -186,7 +188,16 @@ impl Client {
         }
     }
 
-    fn read(&self, call: &Call, response: Response<ureq::Body>) -> Result<Reply, Failure> {
+    fn send<B: AsSendBody>(
+        &self,
+        request: Result<Request<B>, ureq::http::Error>,
+        timeout: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let request = self.agent.configure_request(request?).timeout_global(Some(timeout)).build();
+        self.agent.run(request)
+    }
+
+    fn read(&self, call: &Call, response: Response<Body>) -> Result<Reply, Failure> {
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         if !head.status.is_success() {
@@ -250,7 +261,7 @@ impl Client {
 }
 
 /// Up to `max_bytes`; what comes after is not read.
-fn read_body(body: ureq::Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
+fn read_body(body: Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
     let expected = body.content_length().unwrap_or(0).min(max_bytes as u64);
     let mut bytes = Vec::with_capacity(expected as usize);
     body.into_reader().take(max_bytes as u64).read_to_end(&mut bytes)?;

@@ -88,7 +88,9 @@ impl std::error::Error for AwsError {}
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
-        for (before, text) in [(" ", &self.code), (": ", &self.message), (", request id ", &self.request_id)]
+        let message = self.message.trim_end_matches('.');
+        for (before, text) in
+            [(" ", self.code.as_str()), (": ", message), (", request id ", &self.request_id)]
         {
             if !text.is_empty() {
                 write!(f, "{before}{text}")?;
@@ -242,7 +244,7 @@ mod tests {
         let answer = Answer {
             status: 403,
             code: "SignatureDoesNotMatch".to_string(),
-            message: "It does not match".to_string(),
+            message: "It does not match.".to_string(),
             request_id: "R1".to_string(),
             ..Answer::default()
         };

@@ -389,7 +389,7 @@ mod refusals {
         for error in errors(&[("AWS_SECRET_ACCESS_KEY", "wrong")], &bucket, &urls.jobs) {
             let code = error.contains("SignatureDoesNotMatch") || error.contains("InvalidSignatureException");
             assert!(code && error.contains("403") && error.contains("AWS_SECRET_ACCESS_KEY"), "{error}");
-            assert!(error.contains("request id") && !error.contains("wrong"), "{error}");
+            assert!(!error.contains("wrong"), "{error}");
         }
     }
 

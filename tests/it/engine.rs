@@ -30,7 +30,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Runs the engine until it ends or this script's standard input does, which is when the test process is gone; then takes
 /// away the state. Arguments: the engine, the directory of its state.
 const KEEPER: &str = r#"
-    exec 3<&0
+    exec 3<&0 2>/dev/null
     "$1" 3<&- </dev/null >"$2/log" 2>&1 &
     engine=$!
     (cat <&3 >/dev/null; kill -9 $engine) &

@@ -103,14 +103,15 @@ fn silence_is_bounded_in_time() {
     let server = Loopback::silent();
     let mut client = client();
     (client.attempt_timeout, client.call_budget) = (Duration::from_millis(300), Duration::from_millis(1000));
-    for wait in [Duration::ZERO, Duration::from_millis(500)] {
+    // After a long poll there is no time for another.
+    for (wait, repeated) in [(Duration::ZERO, true), (Duration::from_secs(2), false)] {
         let start = Instant::now();
         let error = client.call(&Call { wait, ..put(&server) }).err().unwrap();
         assert!(matches!(error.failure, Failure::Lost(_)), "{error}");
-        assert!(error.attempts > 1, "{error}");
+        assert_eq!(error.attempts > 1, repeated, "{error}");
         let elapsed = start.elapsed();
         assert!(elapsed < client.call_budget + wait + Duration::from_secs(1), "{elapsed:?}");
-        assert!(elapsed > client.attempt_timeout + wait, "{elapsed:?}");
+        assert!(elapsed >= client.attempt_timeout + wait, "{elapsed:?}");
     }
 }
 
