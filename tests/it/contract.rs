@@ -423,3 +423,16 @@ mod refusals {
         }
     }
 }
+
+/// The engine is also an instance metadata service, which hands out keys that it then does not know.
+#[test]
+fn credentials_and_region_of_the_instance() {
+    use image_sharer::aws::{credentials, imds};
+    let variables =
+        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", engine().endpoint.as_str()), ("HOME", "/nonexistent")];
+    let env = variables.into_iter().collect();
+    let found = credentials::find(&env).unwrap();
+    assert!(found.access_key_id.starts_with("ASIA") && found.session_token.is_some(), "{found:?}");
+    assert!(found.expires.unwrap() > SystemTime::now() + credentials::REFRESH_EARLY, "{found:?}");
+    assert_eq!(imds::region(&env).unwrap(), "us-east-1");
+}

@@ -183,6 +183,7 @@ impl Engine {
             .env("MINISTACK_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             .env("AUTH", "true")
+            .env("MINISTACK_IMDS_V2_REQUIRED", "1")
             .env("AWS_ACCESS_KEY_ID", &root.access_key_id)
             .env("AWS_SECRET_ACCESS_KEY", &root.secret_access_key)
             .env_remove("AWS_SESSION_TOKEN")
