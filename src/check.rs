@@ -10,7 +10,10 @@ use crate::store::Store;
 pub fn check(store_name: &str, store: &dyn Store, queue_name: &str, queue: &dyn Queue) -> ExitCode {
     let store_works = report("store", store_name, store.check().map(|()| "reached".to_owned()));
     let depth = queue.depth().map(|depth| {
-        format!("reached, {} visible, {} in flight, {} delayed", depth.visible, depth.in_flight, depth.delayed)
+        format!(
+            "reached, {} visible, {} in flight, {} delayed",
+            depth.visible, depth.in_flight, depth.delayed
+        )
     });
     let queue_works = report("queue", queue_name, depth);
     if store_works && queue_works { ExitCode::SUCCESS } else { ExitCode::FAILURE }

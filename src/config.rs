@@ -63,8 +63,10 @@ impl std::error::Error for ConfigError {}
 
 const LISTEN: &str = "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80";
 const PUBLIC_URL: &str = "where the images are seen, such as https://images.example.com";
-const IMAGES_BUCKET: &str = "the name of the S3 bucket for the images (or start with --local DIR for one machine)";
-const JOBS_QUEUE_URL: &str = "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
+const IMAGES_BUCKET: &str =
+    "the name of the S3 bucket for the images (or start with --local DIR for one machine)";
+const JOBS_QUEUE_URL: &str =
+    "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
 
 impl Config {
     /// Reads and validates all settings. Those that only some kinds of run need may be missing here.
@@ -74,9 +76,12 @@ impl Config {
             "contain" => Some(Fit::Contain),
             _ => None,
         };
-        let whole = |largest: u64| move |text: &str| text.parse().ok().filter(|number| (1..=largest).contains(number));
+        let whole = |largest: u64| {
+            move |text: &str| text.parse().ok().filter(|number| (1..=largest).contains(number))
+        };
         let jobs = setting(env, "WORKER_JOBS", "a whole number from 1 to 1024", whole(LARGEST_WORKER_JOBS))?;
-        let max_pixels = setting(env, "MAX_PIXELS", "a whole number from 1 to 4294967295", whole(LARGEST_MAX_PIXELS))?;
+        let max_pixels =
+            setting(env, "MAX_PIXELS", "a whole number from 1 to 4294967295", whole(LARGEST_MAX_PIXELS))?;
         Ok(Config {
             listen: setting(env, "LISTEN", LISTEN, listen)?.unwrap_or(DEFAULT_LISTEN.into()),
             public_url: setting(env, "PUBLIC_URL", PUBLIC_URL, public_url)?,
@@ -85,7 +90,8 @@ impl Config {
             max_pixels: max_pixels.unwrap_or(DEFAULT_MAX_PIXELS),
             worker_jobs: jobs.map(|jobs| jobs as usize),
             thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
-            log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?.unwrap_or(Level::Info),
+            log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
+                .unwrap_or(Level::Info),
         })
     }
 
@@ -138,7 +144,8 @@ fn listen(text: &str) -> Option<String> {
 fn public_url(text: &str) -> Option<String> {
     let url = text.trim_end_matches('/');
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let sound = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'\\'));
+    let sound = !rest.is_empty()
+        && rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'\\'));
     sound.then(|| url.to_owned())
 }
 

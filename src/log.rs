@@ -109,7 +109,10 @@ fn timestamp(now: SystemTime) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil_from_days(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since_epoch.subsec_millis())
+    format!(
+        "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        since_epoch.subsec_millis()
+    )
 }
 
 /// The Gregorian date of a day counted from 1970-01-01. Years are taken to begin in March, so that the leap day is a year's
@@ -133,14 +136,22 @@ mod tests {
     #[test]
     fn a_line() {
         let now = UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
-        let line = line(now, Level::Warn, "put", &[("key", &"a/b.jpg"), ("error", &"no \"such\"\nhost"), ("none", &"")]);
-        let expected = "2024-02-29T12:34:56.007Z warn put key=a/b.jpg error=\"no \\\"such\\\"\\nhost\" none=\"\"\n";
+        let line = line(
+            now,
+            Level::Warn,
+            "put",
+            &[("key", &"a/b.jpg"), ("error", &"no \"such\"\nhost"), ("none", &"")],
+        );
+        let expected =
+            "2024-02-29T12:34:56.007Z warn put key=a/b.jpg error=\"no \\\"such\\\"\\nhost\" none=\"\"\n";
         assert_eq!(line, expected);
     }
 
     #[test]
     fn dates() {
-        for (days, date) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_819, (2027, 1, 1))] {
+        for (days, date) in
+            [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_819, (2027, 1, 1))]
+        {
             assert_eq!(civil_from_days(days), date);
         }
     }

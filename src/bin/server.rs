@@ -56,7 +56,8 @@ enum Run {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let run = match arguments.as_slice() {
         ["--help" | "-h"] => return say(HELP),
@@ -106,7 +107,12 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             config.required_public_url()?;
             let (bucket, queue_url) = config.bucket_and_queue()?;
             let aws = Aws::new(env, queue_url)?;
-            Ok(check::check(bucket, &S3Store::new(&aws, bucket)?, queue_url, &SqsQueue::new(&aws, queue_url)?))
+            Ok(check::check(
+                bucket,
+                &S3Store::new(&aws, bucket)?,
+                queue_url,
+                &SqsQueue::new(&aws, queue_url)?,
+            ))
         }
     }
 }
@@ -140,7 +146,8 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         .name("worker".into())
         .spawn(move || work(worker_store, worker_queue, settings, worker_shutdown, Until::Stopped))?;
 
-    let api = Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
+    let api =
+        Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
     let code = serve(listener, api, &shutdown);
     queue.close();
     worker.join().map_err(|_| "the worker panicked")??;
@@ -154,7 +161,8 @@ fn requeue_unfinished(
     queue: &Arc<LocalQueue>,
     shutdown: &Shutdown,
 ) -> Result<(), Box<dyn Error>> {
-    let thumbnail_format = move |bytes: &[u8]| inspect(bytes, max_pixels).ok().map(|image| image.thumbnail_format());
+    let thumbnail_format =
+        move |bytes: &[u8]| inspect(bytes, max_pixels).ok().map(|image| image.thumbnail_format());
     let unfinished = store.clone().unfinished(MAX_IMAGE_BYTES, thumbnail_format)?;
     let (queue, shutdown) = (queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {

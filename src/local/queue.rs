@@ -71,7 +71,11 @@ impl State {
             entry.receive_count += 1;
             let receipt = Receipt(format!("{number}-{}", entry.receive_count));
             entry.receipt = Some(receipt.clone());
-            messages.push(Message { receipt: receipt.clone(), body: entry.body.clone(), receive_count: entry.receive_count });
+            messages.push(Message {
+                receipt: receipt.clone(),
+                body: entry.body.clone(),
+                receive_count: entry.receive_count,
+            });
             let place = (now + Duration::from_secs(VISIBILITY_SECONDS.into()), number);
             self.entries.insert(place, entry);
             self.in_flight.insert(receipt, place);
@@ -102,7 +106,8 @@ impl Queue for LocalQueue {
             if !messages.is_empty() || state.closed || now >= deadline {
                 return Ok(messages);
             }
-            let next_visible = state.entries.first_key_value().map_or(deadline, |(&(visible_at, _), _)| visible_at);
+            let next_visible =
+                state.entries.first_key_value().map_or(deadline, |(&(visible_at, _), _)| visible_at);
             let timeout = next_visible.min(deadline).saturating_duration_since(now);
             state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -30,7 +30,9 @@ pub struct LocalStore {
 impl LocalStore {
     /// Opens the directory, made if it is not there. Fails if another process has it open.
     pub fn open(root: &Path) -> io::Result<LocalStore> {
-        let named = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |path: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        };
         let temporary = root.join(TEMPORARY);
         fs::create_dir_all(&temporary).map_err(|error| named(&temporary, error))?;
         let lock_path = root.join(LOCK);
@@ -39,7 +41,10 @@ impl LocalStore {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let message = format!("{}: another server uses this directory: stop it, or choose another one", root.display());
+                let message = format!(
+                    "{}: another server uses this directory: stop it, or choose another one",
+                    root.display()
+                );
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
             }
             Err(TryLockError::Error(error)) => return Err(named(&lock_path, error)),
@@ -61,7 +66,9 @@ impl LocalStore {
         let mut originals = Vec::new();
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()) else { continue };
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()) else {
+                continue;
+            };
             let keys = Format::ALL.map(|format| Key::original(id, format));
             let original = keys.into_iter().find(|key| self.path(key).exists());
             originals.extend(original.filter(|_| !self.has_all_thumbnails(id)));
@@ -75,9 +82,9 @@ impl LocalStore {
     }
 
     fn has_all_thumbnails(&self, id: ImageId) -> bool {
-        [ThumbnailFormat::Jpeg, ThumbnailFormat::Png]
-            .into_iter()
-            .any(|format| Size::ALL.into_iter().all(|size| self.path(&Key::thumbnail(id, size, format)).exists()))
+        [ThumbnailFormat::Jpeg, ThumbnailFormat::Png].into_iter().any(|format| {
+            Size::ALL.into_iter().all(|size| self.path(&Key::thumbnail(id, size, format)).exists())
+        })
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -89,7 +96,12 @@ impl LocalStore {
     }
 
     /// Writes the bytes under a name of their own, safe on the disk, in the directory where `publish` gives them their key's.
-    fn write(&self, key: &Key, bytes: &[u8], publish: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    fn write(
+        &self,
+        key: &Key,
+        bytes: &[u8],
+        publish: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> io::Result<()> {
         let temporary = self.root.join(TEMPORARY).join(ImageId::random()?.to_string());
         let written = self.write_and_publish(&temporary, key, bytes, publish);
         let _ = fs::remove_file(&temporary); // gone already after a rename
@@ -120,14 +132,17 @@ impl LocalStore {
 impl Store for LocalStore {
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         // A link, unlike a rename, fails if the name is taken.
-        self.write(key, bytes, |temporary, path| fs::hard_link(temporary, path)).map_err(|error| match error.kind() {
+        self.write(key, bytes, |temporary, path| fs::hard_link(temporary, path)).map_err(|error| match error
+            .kind()
+        {
             io::ErrorKind::AlreadyExists => StoreError::Exists(*key),
             _ => failed("create", key, &error),
         })
     }
 
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write(key, bytes, |temporary, path| fs::rename(temporary, path)).map_err(|error| failed("put", key, &error))
+        self.write(key, bytes, |temporary, path| fs::rename(temporary, path))
+            .map_err(|error| failed("put", key, &error))
     }
 
     fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
@@ -156,7 +171,9 @@ impl Store for LocalStore {
 
     fn check(&self) -> Result<(), StoreError> {
         let path = self.root.join(TEMPORARY).join("check");
-        let written = File::create(&path).and_then(|mut file| file.write_all(b"check")).and_then(|()| fs::remove_file(&path));
+        let written = File::create(&path)
+            .and_then(|mut file| file.write_all(b"check"))
+            .and_then(|()| fs::remove_file(&path));
         written.map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
     }
 }

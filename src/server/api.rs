@@ -98,9 +98,10 @@ impl Api {
     fn route(&self, head: &Head) -> Result<Route, Refusal> {
         let method = head.method.as_str();
         match head.path() {
-            "/" if method != "POST" => {
-                Err(Refusal::method_not_allowed("POST", "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'."))
-            }
+            "/" if method != "POST" => Err(Refusal::method_not_allowed(
+                "POST",
+                "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'.",
+            )),
             "/" if !accepts_json(head.accept.as_deref()) => {
                 Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."))
             }
@@ -108,11 +109,15 @@ impl Api {
             "/healthz" if matches!(method, "GET" | "HEAD") => Ok(Route::Health),
             "/healthz" => Err(only_get()),
             path => {
-                let key = path.strip_prefix('/').and_then(|key| key.parse().ok()).filter(|_| self.serves_objects);
+                let key =
+                    path.strip_prefix('/').and_then(|key| key.parse().ok()).filter(|_| self.serves_objects);
                 match key {
                     Some(key) if matches!(method, "GET" | "HEAD") => Ok(Route::Object(key)),
                     Some(_) => Err(only_get()),
-                    None => Err(Refusal::new(404, "There is nothing here: POST an image to /, and look at the URLs that come back.")),
+                    None => Err(Refusal::new(
+                        404,
+                        "There is nothing here: POST an image to /, and look at the URLs that come back.",
+                    )),
                 }
             }
         }
@@ -156,7 +161,8 @@ impl Api {
 
     fn upload(&self, call: &Call) -> Result<Answer, Refusal> {
         let content_type = call.head.content_type.as_deref().unwrap_or_default();
-        let image = multipart::image_field(content_type, &call.body).map_err(|e| Refusal::new(e.status(), e.to_string()))?;
+        let image = multipart::image_field(content_type, &call.body)
+            .map_err(|e| Refusal::new(e.status(), e.to_string()))?;
         let inspected = inspect(image, self.max_pixels).map_err(|e| Refusal::new(400, e.to_string()))?;
 
         let began = Instant::now();
@@ -189,7 +195,9 @@ impl Api {
             let key = Key::original(id, inspected.format);
             match self.store.create(&key, image) {
                 Ok(()) => return Ok(key),
-                Err(StoreError::Exists(key)) => log::warn("id taken", &[("request", &call.id), ("key", &key)]),
+                Err(StoreError::Exists(key)) => {
+                    log::warn("id taken", &[("request", &call.id), ("key", &key)])
+                }
                 Err(error) => return Err(unavailable(call, "store", &error)),
             }
         }
@@ -200,7 +208,10 @@ impl Api {
         let Err(error) = self.queue.send(&job) else { return Ok(()) };
         // Should this fail too, an object stays that nobody knows the name of.
         if let Err(error) = self.store.delete(&job.original) {
-            log::warn("original left behind", &[("request", &call.id), ("key", &job.original), ("error", &error)]);
+            log::warn(
+                "original left behind",
+                &[("request", &call.id), ("key", &job.original), ("error", &error)],
+            );
         }
         Err(unavailable(call, "queue", &error))
     }
@@ -276,7 +287,8 @@ fn only_get() -> Refusal {
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
 fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
     log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
-    let message = format!("The image could not be taken right now: try again in a few seconds (request {}).", call.id);
+    let message =
+        format!("The image could not be taken right now: try again in a few seconds (request {}).", call.id);
     Refusal::new(503, message)
 }
 
@@ -299,7 +311,8 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
     // The gate has sent a body of this length, and none over MAX_BODY_BYTES.
     let length = (head.content_length as usize).min(gate::MAX_BODY_BYTES);
     let mut body = Vec::with_capacity(length);
-    let read = std::io::Read::read_to_end(&mut std::io::Read::take(request.as_reader(), length as u64), &mut body);
+    let read =
+        std::io::Read::read_to_end(&mut std::io::Read::take(request.as_reader(), length as u64), &mut body);
     if let Err(error) = read {
         log::warn("body", &[("peer", &peer), ("error", &error)]); // cut short, and refused as such by what reads it
     }
@@ -318,7 +331,10 @@ fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<(
         .with_chunked_threshold(usize::MAX);
     answer.headers.push(("Server", "my-little-image-sharer".into()));
     // Names are literals, and values ours: ASCII, without line ends. tiny_http would refuse any others.
-    let headers = answer.headers.iter().filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, value.as_str()).ok());
+    let headers = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| tiny_http::Header::from_bytes(*name, value.as_str()).ok());
     headers.for_each(|header| response.add_header(header));
     request.respond(response)
 }
@@ -359,12 +375,24 @@ mod tests {
     #[test]
     fn accept() {
         let fine = ["", " ", "application/json", "APPLICATION/JSON", "application/json; charset=utf-8"];
-        let also_fine = ["application/json, text/plain, */*", "text/html;q=0.9,application/json;q=0.001", "*/*, application/json"];
+        let also_fine = [
+            "application/json, text/plain, */*",
+            "text/html;q=0.9,application/json;q=0.001",
+            "*/*, application/json",
+        ];
         for accept in fine.into_iter().chain(also_fine) {
             assert!(accepts_json(Some(accept)), "{accept:?}");
         }
         assert!(accepts_json(None));
-        for accept in ["*/*", "text/html", "application/*", "application/json;q=0", "application/json ; Q=0.000", "application/jsonp", ","] {
+        for accept in [
+            "*/*",
+            "text/html",
+            "application/*",
+            "application/json;q=0",
+            "application/json ; Q=0.000",
+            "application/jsonp",
+            ",",
+        ] {
             assert!(!accepts_json(Some(accept)), "{accept:?}");
         }
     }

@@ -35,6 +35,9 @@ pub const MAX_CONNECTIONS: usize = 2048;
 /// Connections past that which are still told why they are turned away; any more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 
+/// How long accepting pauses when even these are too many.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Requests handled at a time, each by a thread of tiny_http's pool. A handler mostly waits for the store and the queue,
 /// some 50 ms on AWS, so that 64 are over 1,000 uploads a second.
 pub const HANDLERS: usize = 64;
@@ -164,7 +167,8 @@ impl Gate {
             waiting: Mutex::default(),
         });
         let accepting = shared.clone();
-        let acceptor = thread::Builder::new().name("gate".into()).spawn(move || accept(&listener, &accepting))?;
+        let acceptor =
+            thread::Builder::new().name("gate".into()).spawn(move || accept(&listener, &accepting))?;
         Ok(Gate { shared, address, acceptor })
     }
 
@@ -185,7 +189,11 @@ impl Gate {
         // The acceptor is in accept(): one more connection makes it look up, and see that it is to end.
         let mut own = self.address;
         if own.ip().is_unspecified() {
-            own.set_ip(if own.is_ipv4() { [127, 0, 0, 1].into() } else { [0u16, 0, 0, 0, 0, 0, 0, 1].into() });
+            own.set_ip(if own.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                [0u16, 0, 0, 0, 0, 0, 0, 1].into()
+            });
         }
         if TcpStream::connect_timeout(&own, Duration::from_secs(1)).is_ok() {
             let _ = self.acceptor.join(); // an acceptor that panicked is closed too
@@ -197,7 +205,8 @@ impl Gate {
 /// Raises the soft limit on descriptors as far as is allowed and of use, and returns what it is then.
 fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let wanted = (MAX_CONNECTIONS + MAX_TURNED_AWAY + HANDLERS * DESCRIPTORS_PER_HANDLER + OTHER_DESCRIPTORS) as u64;
+    let wanted =
+        (MAX_CONNECTIONS + MAX_TURNED_AWAY + HANDLERS * DESCRIPTORS_PER_HANDLER + OTHER_DESCRIPTORS) as u64;
     let mut limit = getrlimit(Resource::Nofile);
     let current = limit.current.unwrap_or(u64::MAX);
     let raised = wanted.min(limit.maximum.unwrap_or(u64::MAX));
@@ -214,7 +223,10 @@ fn raise_descriptor_limit() -> usize {
 fn max_connections(descriptors: usize) -> io::Result<usize> {
     let others = MAX_TURNED_AWAY + HANDLERS * DESCRIPTORS_PER_HANDLER + OTHER_DESCRIPTORS;
     match descriptors.saturating_sub(others).min(MAX_CONNECTIONS) {
-        0 => Err(io::Error::other(format!("the limit of {descriptors} open files is too low: allow {}", others + 1))),
+        0 => Err(io::Error::other(format!(
+            "the limit of {descriptors} open files is too low: allow {}",
+            others + 1
+        ))),
         connections => Ok(connections),
     }
 }
@@ -234,7 +246,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 admit(stream, peer, shared);
             }
             // The client gave up before we came to it.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => {
                 failures += 1;
                 log::warn("accept", &[("error", &error), ("connections", &shared.connections.count())]);
@@ -251,7 +267,8 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let held = shared.connections.add();
     let count = shared.connections.count();
     let turned_away = count > shared.max_connections && !shared.evict_oldest();
-    if count > shared.max_connections + MAX_TURNED_AWAY {
+    // In a flood, give those that were told to go the time to do so.
+    if !shared.connections.wait_for_at_most(shared.max_connections + MAX_TURNED_AWAY, TURN_AWAY_TIMEOUT) {
         return;
     }
     let connection = Arc::new(Connection { stream, peer, evicted: AtomicBool::new(turned_away) });
@@ -306,7 +323,10 @@ fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
         end = exchange(connection, shared, &mut buffer, requests, &mut in_hand);
     }
     let Err(End::Refused(refusal)) = end else { return };
-    log::info("refused", &[("peer", &connection.peer), ("status", &refusal.status), ("error", &refusal.message)]);
+    log::info(
+        "refused",
+        &[("peer", &connection.peer), ("status", &refusal.status), ("error", &refusal.message)],
+    );
     shared.while_waiting(connection, Halt::Both, || {
         let written = connection.write(&answer_to(&refusal), WRITE_TIMEOUT);
         drop(in_hand);
@@ -329,7 +349,8 @@ fn exchange(
     number: usize,
     in_hand: &mut Option<Held>,
 ) -> Result<(), End> {
-    let head_bytes = shared.while_waiting(connection, Halt::Read, || connection.read_head(buffer, number == 1))?;
+    let head_bytes =
+        shared.while_waiting(connection, Halt::Read, || connection.read_head(buffer, number == 1))?;
     let mut head = head::parse(&buffer[..head_bytes])?;
     buffer.drain(..head_bytes);
     head.close |= number == MAX_REQUESTS_PER_CONNECTION;
@@ -345,7 +366,8 @@ fn exchange(
         return Err(too_large().into());
     }
     let began = Instant::now();
-    let body = shared.while_waiting(connection, Halt::Read, || connection.read_body(&head, buffer, shared))?;
+    let body =
+        shared.while_waiting(connection, Halt::Read, || connection.read_body(&head, buffer, shared))?;
     let answer = forward(connection, shared, &head, body, began.elapsed())?;
     let answer = if head.close { closing(answer) } else { answer };
     shared
@@ -356,7 +378,10 @@ fn exchange(
 }
 
 fn too_large() -> Refusal {
-    Refusal::new(413, format!("The image is over {MAX_IMAGE_BYTES} bytes: make it smaller and send it again."))
+    Refusal::new(
+        413,
+        format!("The image is over {MAX_IMAGE_BYTES} bytes: make it smaller and send it again."),
+    )
 }
 
 impl Connection {
@@ -428,7 +453,8 @@ impl Connection {
         if self.is_evicted() {
             return server_full().into();
         }
-        Refusal::new(400, "The request ended before it was whole: send all that its Content-Length says.").into()
+        Refusal::new(400, "The request ended before it was whole: send all that its Content-Length says.")
+            .into()
     }
 
     /// One read, of at least a byte unless the client is done. `deadline` is absolute: a client that sends a byte now and
@@ -463,7 +489,10 @@ fn is_timeout(error: &io::Error) -> bool {
 
 fn too_slow(what: &str, limit: Duration) -> Refusal {
     let limit = limit.as_secs();
-    Refusal::new(408, format!("The request's {what} did not arrive within {limit} seconds: try again on a faster line."))
+    Refusal::new(
+        408,
+        format!("The request's {what} did not arrive within {limit} seconds: try again on a faster line."),
+    )
 }
 
 /// A body in memory, counted in what all bodies may take together from the moment its bytes arrive.
@@ -495,7 +524,9 @@ fn forward(
     body: Body,
     body_took: Duration,
 ) -> Result<Vec<u8>, Refusal> {
-    let Some(_handler) = shared.handlers.add_below(HANDLERS, HANDLER_TIMEOUT) else { return Err(server_full()) };
+    let Some(_handler) = shared.handlers.add_below(HANDLERS, HANDLER_TIMEOUT) else {
+        return Err(server_full());
+    };
     let mut canonical = format!(
         "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: {}\r\n{PEER}: {}\r\n{BODY_MS}: {}\r\n",
         head.method,
@@ -504,8 +535,11 @@ fn forward(
         connection.peer,
         body_took.as_millis(),
     );
-    let passed_on =
-        [("Accept", &head.accept), ("Content-Type", &head.content_type), ("If-None-Match", &head.if_none_match)];
+    let passed_on = [
+        ("Accept", &head.accept),
+        ("Content-Type", &head.content_type),
+        ("If-None-Match", &head.if_none_match),
+    ];
     for (name, value) in passed_on {
         if let Some(value) = value {
             canonical.push_str(&format!("{name}: {value}\r\n"));
@@ -551,7 +585,8 @@ fn closing(answer: Vec<u8>) -> Vec<u8> {
 /// A refusal of the gate's own, as bytes.
 fn answer_to(refusal: &Refusal) -> Vec<u8> {
     let body = refusal.json();
-    let extra = refusal.header.as_ref().map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
+    let extra =
+        refusal.header.as_ref().map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
     format!(
         "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{extra}\r\n{body}",
         refusal.status,

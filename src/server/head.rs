@@ -67,7 +67,10 @@ fn too_large(buffer: &[u8]) -> Refusal {
     if line > MAX_TARGET_BYTES + REQUEST_LINE_EXTRA_BYTES {
         target_too_long()
     } else {
-        Refusal::new(431, format!("The request's headers are over {MAX_HEAD_BYTES} bytes: send fewer or shorter ones."))
+        Refusal::new(
+            431,
+            format!("The request's headers are over {MAX_HEAD_BYTES} bytes: send fewer or shorter ones."),
+        )
     }
 }
 
@@ -90,7 +93,10 @@ pub fn parse(head: &[u8]) -> Result<Head, Refusal> {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Ok(_) => return Err(malformed("its head ends too early")),
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal::new(431, format!("The request has over {MAX_HEADERS} headers: send fewer.")));
+            return Err(Refusal::new(
+                431,
+                format!("The request has over {MAX_HEADERS} headers: send fewer."),
+            ));
         }
         Err(error) => return Err(malformed(&error.to_string())),
     }
@@ -122,7 +128,8 @@ fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
 fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
     let line = &head[..memchr(b'\r', head).unwrap_or(head.len())];
     let mut parts = line.split(|&byte| byte == b' ');
-    let (Some(_method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(_method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(malformed("its first line must be a method, a target and HTTP/1.1"));
     };
@@ -131,8 +138,13 @@ fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
     }
     match version {
         b"HTTP/1.0" | b"HTTP/1.1" => Ok(()),
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
-            Err(Refusal::new(505, "This server speaks HTTP/1.1 and HTTP/1.0: use one of these (curl --http1.1)."))
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(Refusal::new(
+                505,
+                "This server speaks HTTP/1.1 and HTTP/1.0: use one of these (curl --http1.1).",
+            ))
         }
         _ => Err(malformed("its first line must end with HTTP/1.1")),
     }
@@ -141,7 +153,10 @@ fn check_request_line(head: &[u8]) -> Result<(), Refusal> {
 /// The target as a path. A proxy's absolute form is understood (RFC 9112, 3.2.2) and loses its scheme and host.
 fn origin_form(target: &str) -> Result<String, Refusal> {
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
-        target.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &target[scheme.len()..])
+        target
+            .get(..scheme.len())
+            .filter(|start| start.eq_ignore_ascii_case(scheme))
+            .map(|_| &target[scheme.len()..])
     });
     let path = match rest {
         Some(rest) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
@@ -183,12 +198,14 @@ impl Fields {
                 self.transfer_encoding = true;
                 Ok(())
             }
-            "te" | "upgrade" => Err(Refusal::new(400, format!("This server does no {name}: send no such header."))),
+            "te" | "upgrade" => {
+                Err(Refusal::new(400, format!("This server does no {name}: send no such header.")))
+            }
             "expect" => once(&mut self.expect, name, value.to_owned()),
             "content-type" => once(&mut self.content_type, name, value.to_owned()),
-            "connection" => Ok(list(&mut self.connection, value)),
-            "accept" => Ok(list(&mut self.accept, value)),
-            "if-none-match" => Ok(list(&mut self.if_none_match, value)),
+            "connection" => list(&mut self.connection, value),
+            "accept" => list(&mut self.accept, value),
+            "if-none-match" => list(&mut self.if_none_match, value),
             _ => Ok(()),
         }
     }
@@ -209,12 +226,15 @@ impl Fields {
         // RFC 9110, 10.1.1: an expectation in an HTTP/1.0 request is ignored.
         let expect = self.expect.filter(|_| self.http_1_1);
         if expect.as_ref().is_some_and(|expect| !expect.eq_ignore_ascii_case("100-continue")) {
-            return Err(Refusal::new(417, "The only expectation that this server knows is Expect: 100-continue."));
+            return Err(Refusal::new(
+                417,
+                "The only expectation that this server knows is Expect: 100-continue.",
+            ));
         }
         let content_length = self.content_length.unwrap_or(0);
-        let says_close = self.connection.is_some_and(|tokens| {
-            tokens.split(',').any(|token| token.trim().eq_ignore_ascii_case("close"))
-        });
+        let says_close = self
+            .connection
+            .is_some_and(|tokens| tokens.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")));
         Ok(Head {
             method: method.to_owned(),
             target,
@@ -241,14 +261,12 @@ fn once<T>(field: &mut Option<T>, name: &str, value: T) -> Result<(), Refusal> {
 }
 
 /// A header that is a list: repeating it is the same as one with commas.
-fn list(field: &mut Option<String>, value: &str) {
-    match field {
-        Some(values) => {
-            values.push_str(", ");
-            values.push_str(value);
-        }
-        None => *field = Some(value.to_owned()),
-    }
+fn list(field: &mut Option<String>, value: &str) -> Result<(), Refusal> {
+    *field = Some(match field.take() {
+        Some(values) => format!("{values}, {value}"),
+        None => value.to_owned(),
+    });
+    Ok(())
 }
 
 #[cfg(test)]
@@ -258,7 +276,9 @@ mod tests {
     const GOOD: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
 
     fn status(head: &str) -> u16 {
-        match head_length(head.as_bytes(), 0).and_then(|length| parse(&head.as_bytes()[..length.unwrap_or(0)])) {
+        match head_length(head.as_bytes(), 0)
+            .and_then(|length| parse(&head.as_bytes()[..length.unwrap_or(0)]))
+        {
             Ok(_) => 200,
             Err(refusal) => refusal.status,
         }
@@ -296,7 +316,13 @@ mod tests {
     #[test]
     fn versions_and_targets() {
         let line = |line: &str| status(&format!("{line}\r\nHost: a\r\n\r\n"));
-        for good in ["GET / HTTP/1.1", "GET / HTTP/1.0", "BREW /x HTTP/1.1", "GET http://a/b HTTP/1.1", "GET HTTP://a?b HTTP/1.1"] {
+        for good in [
+            "GET / HTTP/1.1",
+            "GET / HTTP/1.0",
+            "BREW /x HTTP/1.1",
+            "GET http://a/b HTTP/1.1",
+            "GET HTTP://a?b HTTP/1.1",
+        ] {
             assert_eq!(line(good), 200, "{good}");
         }
         for (bad, expected) in [
@@ -351,13 +377,15 @@ mod tests {
         }
         assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"), 400);
         assert_eq!(status("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n"), 200);
-        let huge = parse(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n").unwrap();
+        let huge =
+            parse(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n").unwrap();
         assert_eq!(huge.content_length, u64::MAX);
     }
 
     #[test]
     fn too_many_or_too_large_headers() {
-        let headers = |n: usize| status(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(n - 1)));
+        let headers =
+            |n: usize| status(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(n - 1)));
         assert_eq!(headers(MAX_HEADERS), 200);
         assert_eq!(headers(MAX_HEADERS + 1), 431);
         let size = |bytes: usize| {

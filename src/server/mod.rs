@@ -41,7 +41,9 @@ impl Server {
         let (inner, api) = (Arc::new(inner), Arc::new(api));
         for number in 0..gate::HANDLERS {
             let (inner, api) = (inner.clone(), api.clone());
-            thread::Builder::new().name(format!("handler-{number}")).spawn(move || handle_all(&inner, &api))?;
+            thread::Builder::new()
+                .name(format!("handler-{number}"))
+                .spawn(move || handle_all(&inner, &api))?;
         }
         let check_head = Box::new(move |head: &head::Head| api.check_head(head));
         let gate = Gate::open(listener, private_socket.path(), check_head)?;

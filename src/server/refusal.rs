@@ -62,6 +62,7 @@ impl Refusal {
 
 /// A JSON object of strings in the order in which they are given, which a person at a terminal will read, and a line's end.
 pub fn object(fields: &[(&str, &str)]) -> String {
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
+    let fields: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();
     format!("{{{}}}\n", fields.join(","))
 }

@@ -40,10 +40,8 @@ impl Heartbeat {
     pub fn beat(&self, queue: &dyn Queue) {
         while !self.ended.wait_timeout(INTERVAL) {
             let receipts = self.receipts();
-            let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
-            if changes.is_empty() {
-                continue;
-            }
+            let changes: Vec<_> =
+                receipts.iter().map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
             if let Err(error) = queue.change_visibility(&changes) {
                 log::warn("heartbeat", &[("jobs", &changes.len()), ("error", &error)]); // the next beat tries again
             }

@@ -77,7 +77,12 @@ enum Outcome {
     Gone,
 }
 
-fn make_and_store(shared: &Shared, job: &Job, message: &Message, steps: &mut Steps) -> Result<Outcome, String> {
+fn make_and_store(
+    shared: &Shared,
+    job: &Job,
+    message: &Message,
+    steps: &mut Steps,
+) -> Result<Outcome, String> {
     let began = Instant::now();
     let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
     steps.fetch = began.elapsed();
@@ -115,7 +120,8 @@ fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Resul
     // A stranger's bytes against somebody else's decoder: a panic there is this picture's fault.
     let made = catch_unwind(|| thumbnail::make(original, job.thumbnails, settings.fit, settings.max_pixels));
     drop(permit);
-    let thumbnails = made.map_err(|_| "the decoder panicked".to_owned())?.map_err(|error| error.to_string())?;
+    let thumbnails =
+        made.map_err(|_| "the decoder panicked".to_owned())?.map_err(|error| error.to_string())?;
     (steps.decode, steps.encode) = (thumbnails.decode, thumbnails.encode);
     Ok(thumbnails)
 }

@@ -29,15 +29,11 @@ pub fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) {
                 Settlement::Later(receipt, seconds) => later.push((receipt, seconds)),
             }
         }
-        if !done.is_empty() {
-            if let Err(error) = queue.delete(&done) {
-                log::warn("delete", &[("jobs", &done.len()), ("error", &error)]);
-            }
+        if let Err(error) = queue.delete(&done) {
+            log::warn("delete", &[("jobs", &done.len()), ("error", &error)]);
         }
-        if !later.is_empty() {
-            if let Err(error) = queue.change_visibility(&later) {
-                log::warn("change visibility", &[("jobs", &later.len()), ("error", &error)]);
-            }
+        if let Err(error) = queue.change_visibility(&later) {
+            log::warn("change visibility", &[("jobs", &later.len()), ("error", &error)]);
         }
     }
 }

@@ -70,8 +70,11 @@ fn status_of(id: u32, field: &str) -> u64 {
 #[test]
 fn an_absurd_content_length() {
     let mut target = Target::new();
-    for length in ["100000000000000", "9223372036854775808", "18446744073709551616", "999999999999999999999999999"] {
-        let mut client = target.send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+    for length in
+        ["100000000000000", "9223372036854775808", "18446744073709551616", "999999999999999999999999999"]
+    {
+        let mut client =
+            target.send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
         assert_eq!(client.status(), 413, "{length}");
     }
     target.still_serves();
@@ -152,7 +155,8 @@ fn request_smuggling() {
         (411, "Transfer-Encoding: chunked"),
         (411, "Transfer-Encoding: xchunked"),
     ] {
-        let mut client = target.send(&format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}"));
+        let mut client =
+            target.send(&format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n0\r\n\r\n{smuggled}"));
         let answer = client.answer();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{framing}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{framing}: {answer}");

@@ -42,7 +42,8 @@ impl Reply {
         assert_eq!(self.header("Content-Type"), Some("application/json"));
         let json = self.json();
         assert_eq!(json.as_object().expect("an object").len(), 4, "{json}");
-        let url = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
+        let url =
+            |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
         Urls { original: url("original"), small: url("small"), medium: url("medium"), large: url("large") }
     }
 }
@@ -66,7 +67,9 @@ impl Urls {
 /// Runs curl with these arguments, and takes what it gets.
 pub fn curl(arguments: &[&str]) -> Reply {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "60"]).args(arguments);
+    command
+        .args(["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "60"])
+        .args(arguments);
     let output = command.output().expect("curl is installed");
     let errors = String::from_utf8_lossy(&output.stderr);
     let mut rest = output.stdout.as_slice();
@@ -82,13 +85,18 @@ pub fn curl(arguments: &[&str]) -> Reply {
     }
 }
 
-/// `curl -F image=@- -H 'Accept: application/json'`, and more arguments.
+/// `curl -F image=@… -H 'Accept: application/json'`, and more arguments.
 pub fn upload_with(url: &str, image: &[u8], arguments: &[&str]) -> Reply {
+    upload_accepting(url, image, "Accept: application/json", arguments)
+}
+
+/// The same with another `Accept` header; curl takes `Accept:` for none at all, and `Accept;` for an empty one.
+pub fn upload_accepting(url: &str, image: &[u8], accept: &str, arguments: &[&str]) -> Reply {
     let directory = crate::program::tempdir::TempDir::new();
     let path = directory.path().join("upload");
     std::fs::write(&path, image).unwrap();
     let field = format!("image=@{}", path.display());
-    let mut all = vec!["-F", &field, "-H", "Accept: application/json"];
+    let mut all = vec!["-F", &field, "-H", accept];
     all.extend(arguments);
     all.push(url);
     curl(&all)

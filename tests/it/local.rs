@@ -72,7 +72,8 @@ fn objects_are_served_as_immutable() {
 
 #[test]
 fn settings_of_the_thumbnails() {
-    let server = LocalServer::start_with(&[("THUMBNAIL_FIT", "contain"), ("PUBLIC_URL", "https://i.example.com/x/")]);
+    let server =
+        LocalServer::start_with(&[("THUMBNAIL_FIT", "contain"), ("PUBLIC_URL", "https://i.example.com/x/")]);
     let urls = upload(&server.url, &pictures::jpeg(800, 400)).urls();
     let path = urls.large.strip_prefix("https://i.example.com/x/").expect(&urls.large);
     let url = format!("{}/{path}", server.url);
@@ -145,7 +146,9 @@ fn sigterm_drains() {
 
     server.program.terminate();
     server.program.line_with(&["draining"]);
-    wait_until("the public socket is closed", || std::net::TcpStream::connect(&server.address).is_err().then_some(()));
+    wait_until("the public socket is closed", || {
+        std::net::TcpStream::connect(&server.address).is_err().then_some(())
+    });
     idle.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(idle.status(), 503);
     assert!(server.program.is_running());
@@ -154,7 +157,8 @@ fn sigterm_drains() {
     assert_eq!(slow.status(), 202);
     assert!(server.program.exit().success());
     server.program.line_with(&["stopped finished=true"]);
-    let originals = fs::read_dir(server.directory()).unwrap().flatten().filter(|e| e.file_name().len() == 32).count();
+    let originals =
+        fs::read_dir(server.directory()).unwrap().flatten().filter(|e| e.file_name().len() == 32).count();
     assert_eq!(originals, 1);
 }
 
@@ -182,8 +186,18 @@ fn two_servers_do_not_share_a_directory() {
 #[test]
 fn a_wrong_setting_stops_the_program() {
     let cases = [
-        ("server", vec!["--local", "unused"], ("MAX_PIXELS", "many"), "MAX_PIXELS is \"many\": it must be a whole number"),
-        ("server", vec!["--local", "unused"], ("LISTEN", "8080"), "LISTEN is \"8080\": it must be an address and a port"),
+        (
+            "server",
+            vec!["--local", "unused"],
+            ("MAX_PIXELS", "many"),
+            "MAX_PIXELS is \"many\": it must be a whole number",
+        ),
+        (
+            "server",
+            vec!["--local", "unused"],
+            ("LISTEN", "8080"),
+            "LISTEN is \"8080\": it must be an address and a port",
+        ),
         ("server", vec![], ("LOG", "info"), "PUBLIC_URL is not set: it must be"),
         ("server", vec![], ("PUBLIC_URL", "https://a"), "IMAGES_BUCKET is not set: it must be"),
         ("worker", vec![], ("IMAGES_BUCKET", "abc"), "JOBS_QUEUE_URL is not set: it must be"),
@@ -204,7 +218,10 @@ fn help_version_and_unknown_flags() {
         let help = run(program, &["--help"], &[]);
         assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("IMAGES_BUCKET"));
         let version = run(program, &["--version"], &[]);
-        assert_eq!(String::from_utf8_lossy(&version.stdout), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            String::from_utf8_lossy(&version.stdout),
+            format!("{program} {}\n", env!("CARGO_PKG_VERSION"))
+        );
         let unknown = run(program, &["--locale"], &[]);
         assert_eq!(unknown.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&unknown.stderr).contains("--locale"));

@@ -1,7 +1,9 @@
-//! The real programs, started and talked to as a user would.
+//! The real programs, started and talked to as a user would, and the engine that they run on when it is not one machine.
 
 mod attacks;
+mod contract;
 mod curl;
+mod engine;
 mod http;
 mod local;
 mod pictures;

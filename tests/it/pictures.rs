@@ -43,11 +43,13 @@ pub fn transparent(format: ImageFormat) -> Vec<u8> {
 pub fn undecodable_png() -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let named = [kind.as_slice(), data].concat();
-        [&(data.len() as u32).to_be_bytes(), named.as_slice(), &crc32fast::hash(&named).to_be_bytes()].concat()
+        [&(data.len() as u32).to_be_bytes(), named.as_slice(), &crc32fast::hash(&named).to_be_bytes()]
+            .concat()
     };
     let header = [0, 0, 0, 64, 0, 0, 0, 64, 8, 2, 0, 0, 0];
     let noise: Vec<u8> = (0..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header), chunk(b"IDAT", &noise), chunk(b"IEND", &[])].concat()
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &header), chunk(b"IDAT", &noise), chunk(b"IEND", &[])]
+        .concat()
 }
 
 fn encode(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {

@@ -161,7 +161,12 @@ impl LocalServer {
     pub fn start_in_shell(prelude: &str) -> LocalServer {
         let directory = Arc::new(tempdir::TempDir::new());
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{prelude} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_server"), "--local"]);
+        shell.args([
+            "-c",
+            &format!("{prelude} && exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_server"),
+            "--local",
+        ]);
         shell.arg(directory.path()).env_clear().env("LISTEN", "127.0.0.1:0").stdin(Stdio::null());
         LocalServer::from(Program::spawn("server", shell), directory)
     }
@@ -175,7 +180,8 @@ impl LocalServer {
 
     fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
         let line = program.line_with(&["serving address="]);
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        let address =
+            line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
         LocalServer { program, url: format!("http://{address}"), address, directory }
     }
 

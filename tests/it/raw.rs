@@ -63,7 +63,10 @@ impl Client {
             assert!(self.receive(), "closed before an answer");
         };
         let head = String::from_utf8_lossy(&self.received[..end]).into_owned();
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |n| n.parse().unwrap());
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .map_or(0, |n| n.parse().unwrap());
         while self.received.len() < end + length {
             assert!(self.receive(), "closed in the middle of an answer");
         }

@@ -1,0 +1,281 @@
+//! One call to AWS: sign, send, read the answer, and again if that may help.
+//!
+//! Every thread shares one [`Client`], and with it the open connections, the credentials and what is known of the clock.
+//! Everything is bounded, because somebody waits for every call: how long an attempt may take, how many there are, how long
+//! all of them may take, and how much of an answer is read.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use ureq::http::{HeaderMap, Request, Response};
+use ureq::{Agent, AsSendBody, Body};
+
+use crate::aws::credentials::{CredentialCache, Credentials};
+use crate::aws::dates;
+use crate::aws::error::{self, Answer, AwsError, Failure};
+use crate::aws::retry::{self, Decision, Tried};
+use crate::aws::sign::{self, Signable};
+use crate::log;
+
+/// How long connecting may take, TLS included. Within AWS it is milliseconds; past this the packets are being lost, and
+/// another attempt, perhaps to another address, is the better bet.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one attempt may take, besides what the call waits for by its nature. 1 MiB passes in it at 2 Mbit/s, and two
+/// attempts fit into [`CALL_BUDGET`].
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long a call may take with all its attempts, besides what it waits for by its nature. A client waits for an upload's two
+/// calls, and a heartbeat must come well within the visibility timeout.
+pub const CALL_BUDGET: Duration = Duration::from_secs(8);
+
+/// The most idle connections that are kept to one host. A server's or worker's threads, which are fewer, talk to two.
+pub const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
+
+/// The most bytes of an answer's head: S3's are about 600.
+pub const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The most bytes of an error's body that are read: AWS's are about 500.
+pub const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// What is asked of a service.
+pub struct Call<'a> {
+    /// The service in the credential scope: [`sign::S3`] or [`sign::SQS`].
+    pub service: &'static str,
+    /// For errors: AWS's names of the service and the operation, such as `S3 PutObject`.
+    pub operation: &'static str,
+    /// For errors: what it is done to.
+    pub target: String,
+    /// `GET`, `PUT`, `POST`, `HEAD` or `DELETE`.
+    pub method: &'static str,
+    /// Absolute.
+    pub url: String,
+    /// All of them are signed.
+    pub headers: Vec<(&'static str, String)>,
+    /// Sent only with `PUT` and `POST`.
+    pub body: &'a [u8],
+    /// The most bytes that a successful answer may have.
+    pub max_bytes: usize,
+    /// How long the service waits before it answers, by the nature of the call: a long poll's wait, otherwise zero.
+    pub wait: Duration,
+}
+
+/// A successful answer.
+pub struct Reply {
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Makes calls. One value is shared by all threads.
+pub struct Client {
+    agent: Agent,
+    region: String,
+    credentials: CredentialCache,
+    attempt_timeout: Duration,
+    call_budget: Duration,
+    /// What must be added to this machine's clock to get AWS's, in seconds.
+    clock_skew_seconds: AtomicI64,
+}
+
+impl Client {
+    /// A client for one region. Nothing is fetched or opened yet.
+    pub fn new(region: &str, credentials: CredentialCache) -> Client {
+        let config = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .max_idle_connections(2 * MAX_IDLE_CONNECTIONS_PER_HOST)
+            .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS_PER_HOST)
+            .max_response_header_size(MAX_HEAD_BYTES)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .proxy(None);
+        Client {
+            agent: config.build().new_agent(),
+            region: region.to_string(),
+            credentials,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            call_budget: CALL_BUDGET,
+            clock_skew_seconds: AtomicI64::new(0),
+        }
+    }
+
+    /// The region that calls are signed for.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times and for [`CALL_BUDGET`] and the call's own wait.
+    pub fn call(&self, call: &Call) -> Result<Reply, AwsError> {
+        let deadline = Instant::now() + self.call_budget + call.wait;
+        let mut tried = Tried::default();
+        let mut delay = Duration::ZERO;
+        loop {
+            let failed = |failure, attempts| AwsError {
+                operation: call.operation,
+                target: call.target.clone(),
+                failure,
+                attempts,
+            };
+            let credentials = match self.credentials.get(self.now()) {
+                Ok(credentials) => credentials,
+                Err(error) => return Err(failed(Failure::NotSent(error), tried.attempts)),
+            };
+            let failure = match self.attempt(call, &credentials, deadline) {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            tried.attempts += u32::from(!matches!(failure, Failure::NotSent(_)));
+            let decision = retry::decide(&failure, tried);
+            let mut pause = Duration::ZERO;
+            match decision {
+                Decision::GiveUp => return Err(failed(failure, tried.attempts)),
+                Decision::CorrectClock => {
+                    tried.clock = true;
+                    self.correct_clock(&failure);
+                }
+                Decision::RefreshCredentials => {
+                    tried.credentials = true;
+                    self.credentials.refuse(&credentials);
+                }
+                Decision::Retry => {
+                    delay = retry::next_delay(delay, random());
+                    pause = delay;
+                }
+            }
+            if Instant::now() + pause + self.shortest_attempt(call) > deadline {
+                return Err(failed(failure, tried.attempts));
+            }
+            note_retry(&failed(failure, tried.attempts), decision);
+            thread::sleep(pause);
+        }
+    }
+
+    /// With less time than this no attempt is begun. One that is cut short is worse than none: what a long poll received but
+    /// could not hand over is lost to everybody for the visibility timeout.
+    fn shortest_attempt(&self, call: &Call) -> Duration {
+        call.wait + self.attempt_timeout / 2
+    }
+
+    fn attempt(&self, call: &Call, credentials: &Credentials, deadline: Instant) -> Result<Reply, Failure> {
+        let Call { method, url, headers, body, .. } = call;
+        let signable = Signable { method, url, headers, body };
+        let signature = sign::sign(&signable, call.service, &self.region, credentials, self.now())
+            .map_err(Failure::NotSent)?;
+        let mut request = Request::builder().method(*method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        for (name, value) in &signature {
+            request = request.header(name, value);
+        }
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let timeout = remaining.min(self.attempt_timeout + call.wait).max(self.shortest_attempt(call));
+        let response = match *method {
+            "PUT" | "POST" => self.send(request.body(*body), timeout),
+            _ => self.send(request.body(()), timeout),
+        };
+        match response {
+            Ok(response) => self.read(call, response),
+            Err(e @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => Err(Failure::NotSent(e.to_string())),
+            Err(e) => Err(Failure::Lost(e.to_string())),
+        }
+    }
+
+    fn send<B: AsSendBody>(
+        &self,
+        request: Result<Request<B>, ureq::http::Error>,
+        timeout: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let request = self.agent.configure_request(request?).timeout_global(Some(timeout)).build();
+        self.agent.run(request)
+    }
+
+    fn read(&self, call: &Call, response: Response<Body>) -> Result<Reply, Failure> {
+        let (head, body) = response.into_parts();
+        let status = head.status.as_u16();
+        if !head.status.is_success() {
+            // An error is told by its status, even if its body is cut.
+            let body = read_body(body, MAX_ERROR_BYTES).unwrap_or_default();
+            return Err(Failure::Answered(Box::new(self.answer(call, status, &head.headers, &body))));
+        }
+        if call.method != "HEAD" && body.content_length().is_some_and(|bytes| bytes > call.max_bytes as u64) {
+            return Err(Failure::TooLarge { max_bytes: call.max_bytes });
+        }
+        let body =
+            read_body(body, call.max_bytes + 1).map_err(|e| Failure::Lost(format!("{status}, then {e}")))?;
+        if body.len() > call.max_bytes {
+            return Err(Failure::TooLarge { max_bytes: call.max_bytes });
+        }
+        // S3 may begin to answer 200 before it is done. What it answers to a PUT is empty, unless it is an error.
+        if call.service == sign::S3 && call.method == "PUT" && !body.is_empty() {
+            let answer = self.answer(call, status, &head.headers, &body);
+            if !answer.code.is_empty() {
+                return Err(Failure::Answered(Box::new(answer)));
+            }
+        }
+        Ok(Reply { headers: head.headers, body })
+    }
+
+    fn answer(&self, call: &Call, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+        let parsed = if call.service == sign::S3 {
+            error::from_xml(status, body)
+        } else {
+            error::from_json(status, body)
+        };
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let request_id = header("x-amz-request-id").or(header("x-amzn-requestid")).map(str::to_string);
+        let bucket_region = header("x-amz-bucket-region").map_or(parsed.bucket_region, str::to_string);
+        Answer {
+            request_id: request_id.unwrap_or(parsed.request_id),
+            bucket_region: if bucket_region == self.region { String::new() } else { bucket_region },
+            date: header("date").and_then(dates::from_http_date),
+            ..parsed
+        }
+    }
+
+    /// AWS's time, as far as is known.
+    fn now(&self) -> SystemTime {
+        let skew = self.clock_skew_seconds.load(Ordering::Relaxed);
+        let magnitude = Duration::from_secs(skew.unsigned_abs());
+        let now = SystemTime::now();
+        let corrected = if skew < 0 { now.checked_sub(magnitude) } else { now.checked_add(magnitude) };
+        corrected.unwrap_or(now)
+    }
+
+    fn correct_clock(&self, failure: &Failure) {
+        let Failure::Answered(answer) = failure else { return };
+        let Some(date) = answer.date else { return };
+        let skew = match date.duration_since(SystemTime::now()) {
+            Ok(behind) => behind.as_secs() as i64,
+            Err(ahead) => -(ahead.duration().as_secs() as i64),
+        };
+        self.clock_skew_seconds.store(skew, Ordering::Relaxed);
+    }
+}
+
+/// Up to `max_bytes`; what comes after is not read.
+fn read_body(body: Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
+    let expected = body.content_length().unwrap_or(0).min(max_bytes as u64);
+    let mut bytes = Vec::with_capacity(expected as usize);
+    body.into_reader().take(max_bytes as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// From 0 up to 1. Without a random source retries still work, only less spread out.
+fn random() -> f64 {
+    SysRng.try_next_u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
+}
+
+fn note_retry(error: &AwsError, decision: Decision) {
+    log::debug("aws_retry", &[("error", error), ("decision", &format_args!("{decision:?}"))]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! Where the access keys come from, and how they are kept fresh.
+//!
+//! The places are those of every AWS SDK, in the same order, so that what works for the aws CLI works here: environment
+//! variables, the shared files, the container endpoint, the instance metadata. Keys from the last two live for hours at
+//! most. They are fetched again before they expire, by one thread while the others go on with the old ones; and when
+//! fetching fails the old ones serve until they have really expired, so a hiccup of the metadata service goes unnoticed.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, SystemTime};
+
+use crate::aws::{container, imds, profile};
+use crate::env::Env;
+
+/// How long before they expire credentials are fetched again. The metadata service has new ones "at least five minutes prior
+/// to the expiration of the old" (EC2 User Guide, "IAM roles for Amazon EC2").
+pub const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
+
+/// How long after a fetch the next may come. It keeps a metadata service that fails, or that still has the old credentials,
+/// from being asked before every call.
+pub const REFRESH_PAUSE: Duration = Duration::from_secs(5);
+
+/// An access key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Public: it says whose key it is.
+    pub access_key_id: String,
+    /// Never sent, never shown; requests are signed with it.
+    pub secret_access_key: String,
+    /// Sent along with temporary credentials.
+    pub session_token: Option<String>,
+    /// When they cease to work; none for long-lived ones.
+    pub expires: Option<SystemTime>,
+}
+
+impl Credentials {
+    /// A long-lived key.
+    pub fn of_key(access_key_id: &str, secret_access_key: &str) -> Credentials {
+        Credentials {
+            access_key_id: access_key_id.to_string(),
+            secret_access_key: secret_access_key.to_string(),
+            session_token: None,
+            expires: None,
+        }
+    }
+
+    fn works_for(&self, time: Duration, now: SystemTime) -> bool {
+        self.expires.is_none_or(|expires| now + time < expires)
+    }
+}
+
+/// Without what is secret.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why one of the places gave no credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Nothing points to this place; the next one is tried. The text says what is missing.
+    Absent(String),
+    /// Something points to this place, but it does not work. That is an error, because to go on with whatever another place
+    /// holds would be to act as somebody else.
+    Broken(String),
+}
+
+/// Looks in all the places.
+pub fn find(env: &Env) -> Result<Credentials, String> {
+    type Place = fn(&Env) -> Result<Credentials, Unavailable>;
+    let places: [Place; 4] =
+        [from_environment, profile::credentials, container::credentials, imds::credentials];
+    let mut absent = Vec::new();
+    for place in places {
+        match place(env) {
+            Ok(credentials) => return Ok(credentials),
+            Err(Unavailable::Absent(reason)) => absent.push(reason),
+            Err(Unavailable::Broken(reason)) => return Err(format!("no AWS credentials: {reason}")),
+        }
+    }
+    Err(format!(
+        "no AWS credentials: {}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance or container a role",
+        absent.join("; ")
+    ))
+}
+
+fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
+    match (env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")) {
+        (Some(id), Some(secret)) => {
+            let mut credentials = Credentials::of_key(id, secret);
+            credentials.session_token = env.get("AWS_SESSION_TOKEN").map(str::to_string);
+            Ok(credentials)
+        }
+        (None, None) => Err(Unavailable::Absent("AWS_ACCESS_KEY_ID is not set".to_string())),
+        (Some(_), None) => Err(Unavailable::Broken(
+            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; set both or neither".to_string(),
+        )),
+        (None, Some(_)) => Err(Unavailable::Broken(
+            "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither".to_string(),
+        )),
+    }
+}
+
+/// What fetches credentials when there are none that are fresh.
+pub type Fetch = Box<dyn Fn() -> Result<Credentials, String> + Send + Sync>;
+
+/// Credentials, fetched when they are first needed and kept fresh after that. Shared by all threads.
+pub struct CredentialCache {
+    fetch: Fetch,
+    /// Held while fetching, by the one thread that does.
+    fetching: Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    credentials: Option<Credentials>,
+    /// When the last fetch began and how it failed, if it did.
+    last_fetch: Option<(SystemTime, Option<String>)>,
+}
+
+impl CredentialCache {
+    /// An empty cache. Nothing is fetched yet.
+    pub fn new(fetch: Fetch) -> CredentialCache {
+        CredentialCache { fetch, fetching: Mutex::new(()), state: Mutex::default() }
+    }
+
+    /// Credentials that work now. Waits for a fetch only if there are none; the error is that of the last fetch.
+    pub fn get(&self, now: SystemTime) -> Result<Credentials, String> {
+        if let Some(settled) = self.without_fetching(now) {
+            return settled;
+        }
+        let old = self.state().credentials.clone().filter(|old| old.works_for(Duration::ZERO, now));
+        let _fetching = match (self.fetching.try_lock(), old) {
+            (Err(TryLockError::WouldBlock), Some(old)) => return Ok(old),
+            (Err(TryLockError::WouldBlock), None) => {
+                self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+            (Err(TryLockError::Poisoned(guard)), _) => guard.into_inner(),
+            (Ok(guard), _) => guard,
+        };
+        if let Some(settled) = self.without_fetching(now) {
+            return settled;
+        }
+        let fetched = (self.fetch)();
+        let mut state = self.state();
+        state.last_fetch = Some((now, fetched.as_ref().err().cloned()));
+        match fetched {
+            Ok(credentials) => {
+                state.credentials = Some(credentials.clone());
+                Ok(credentials)
+            }
+            Err(error) => {
+                state.credentials.clone().filter(|old| old.works_for(Duration::ZERO, now)).ok_or(error)
+            }
+        }
+    }
+
+    /// Forgets credentials that AWS calls expired, unless another thread has replaced them already.
+    pub fn refuse(&self, refused: &Credentials) {
+        let mut state = self.state();
+        if state.credentials.as_ref() == Some(refused) {
+            *state = State::default();
+        }
+    }
+
+    /// The answer, if it is settled: the credentials are fresh, or a fetch was made just now.
+    fn without_fetching(&self, now: SystemTime) -> Option<Result<Credentials, String>> {
+        let state = self.state();
+        let credentials = state.credentials.as_ref();
+        if let Some(fresh) = credentials.filter(|credentials| credentials.works_for(REFRESH_EARLY, now)) {
+            return Some(Ok(fresh.clone()));
+        }
+        let (fetched_at, error) = state.last_fetch.as_ref()?;
+        // A clock that was set back must not hold up the next fetch.
+        if now.duration_since(*fetched_at).is_ok_and(|since| since >= REFRESH_PAUSE) || now < *fetched_at {
+            return None;
+        }
+        match (credentials.filter(|old| old.works_for(Duration::ZERO, now)), error) {
+            (Some(old), _) => Some(Ok(old.clone())),
+            (None, Some(error)) => Some(Err(error.clone())),
+            (None, None) => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + 1000 * HOUR
+    }
+
+    fn numbered(n: usize, expires: SystemTime) -> Credentials {
+        Credentials { expires: Some(expires), ..Credentials::of_key(&format!("KEY{n}"), "secret") }
+    }
+
+    /// A cache whose fetches give what is in the list, one after the other, and how many there were.
+    fn cache(results: Vec<Result<Credentials, String>>) -> (CredentialCache, Arc<AtomicUsize>) {
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let counter = fetches.clone();
+        let fetch = move || results[counter.fetch_add(1, SeqCst)].clone();
+        (CredentialCache::new(Box::new(fetch)), fetches)
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut credentials = Credentials::of_key("AKIDEXAMPLE", "hush");
+        credentials.session_token = Some("hush too".to_string());
+        let shown = format!("{credentials:?}");
+        assert!(shown.contains("AKIDEXAMPLE") && !shown.contains("hush"), "{shown}");
+    }
+
+    #[test]
+    fn the_environment_comes_first_and_whole() {
+        let env: Env =
+            [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B"), ("AWS_SESSION_TOKEN", "C")]
+                .into_iter()
+                .collect();
+        let found = find(&env).unwrap();
+        assert_eq!((found.access_key_id.as_str(), found.session_token.as_deref()), ("A", Some("C")));
+        for half in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+            let error = find(&[(half, "A")].into_iter().collect()).unwrap_err();
+            assert!(
+                error.contains("AWS_ACCESS_KEY_ID") && error.contains("AWS_SECRET_ACCESS_KEY"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_found_says_what_was_tried() {
+        let env: Env =
+            [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")].into_iter().collect();
+        let error = find(&env).unwrap_err();
+        for tried in [
+            "AWS_ACCESS_KEY_ID is not set",
+            "/nonexistent/.aws/credentials",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_EC2_METADATA_DISABLED",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ] {
+            assert!(error.contains(tried), "{tried} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn long_lived_ones_are_fetched_once() {
+        let (cache, fetches) = cache(vec![Ok(Credentials::of_key("A", "B"))]);
+        for hours in [0, 1, 100_000] {
+            assert_eq!(cache.get(now() + hours * HOUR).unwrap().access_key_id, "A");
+        }
+        assert_eq!(fetches.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn fetched_again_before_they_expire() {
+        let (cache, fetches) = cache(vec![Ok(numbered(1, now() + HOUR)), Ok(numbered(2, now() + 2 * HOUR))]);
+        assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY1");
+        assert_eq!(cache.get(now() + HOUR - REFRESH_EARLY * 2).unwrap().access_key_id, "KEY1");
+        assert_eq!(fetches.load(SeqCst), 1);
+        assert_eq!(cache.get(now() + HOUR - REFRESH_EARLY).unwrap().access_key_id, "KEY2");
+    }
+
+    #[test]
+    fn the_old_ones_serve_while_fetching_fails() {
+        let down = || Err("metadata is down".to_string());
+        let (cache, fetches) = cache(vec![Ok(numbered(1, now() + HOUR)), down(), down(), down()]);
+        cache.get(now()).unwrap();
+        let late = now() + HOUR - REFRESH_EARLY;
+        assert_eq!(cache.get(late).unwrap().access_key_id, "KEY1");
+        assert_eq!(cache.get(late + REFRESH_PAUSE / 2).unwrap().access_key_id, "KEY1");
+        assert_eq!(fetches.load(SeqCst), 2, "asked again within the pause");
+        assert_eq!(cache.get(late + REFRESH_PAUSE).unwrap().access_key_id, "KEY1");
+        assert_eq!(fetches.load(SeqCst), 3);
+        assert_eq!(cache.get(now() + HOUR).unwrap_err(), "metadata is down");
+        assert_eq!(cache.get(now() + HOUR + REFRESH_PAUSE / 2).unwrap_err(), "metadata is down");
+        assert_eq!(fetches.load(SeqCst), 4, "a failure is remembered for the pause");
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stop_fetching() {
+        let (cache, _) = cache(vec![Err("down".to_string()), Ok(Credentials::of_key("A", "B"))]);
+        cache.get(now()).unwrap_err();
+        assert!(cache.get(now() - HOUR).is_ok());
+    }
+
+    #[test]
+    fn refused_ones_are_forgotten_once() {
+        let (cache, _) = cache(vec![Ok(numbered(1, now() + HOUR)), Ok(numbered(2, now() + HOUR))]);
+        let first = cache.get(now()).unwrap();
+        cache.refuse(&first);
+        assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY2");
+        cache.refuse(&first);
+        assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY2");
+    }
+
+    /// One thread is held up in a fetch; the others must not wait for it.
+    #[test]
+    fn one_fetches_while_the_others_use_the_old() {
+        let (release, gate) = channel::<()>();
+        let gate: Mutex<Receiver<()>> = Mutex::new(gate);
+        let fetches = AtomicUsize::new(0);
+        let entered = Arc::new(Barrier::new(2));
+        let in_fetch = entered.clone();
+        let cache = CredentialCache::new(Box::new(move || {
+            let n = fetches.fetch_add(1, SeqCst);
+            if n == 1 {
+                in_fetch.wait();
+                gate.lock().unwrap().recv().unwrap();
+            }
+            Ok(numbered(n, now() + HOUR * (n as u32 + 1)))
+        }));
+        assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY0");
+        let late = now() + HOUR - REFRESH_EARLY;
+        std::thread::scope(|scope| {
+            let slow = scope.spawn(|| cache.get(late).unwrap());
+            entered.wait();
+            for _ in 0..100 {
+                assert_eq!(cache.get(late).unwrap().access_key_id, "KEY0");
+            }
+            release.send(()).unwrap();
+            assert_eq!(slow.join().unwrap().access_key_id, "KEY1");
+        });
+        assert_eq!(cache.get(late).unwrap().access_key_id, "KEY1");
+    }
+}

@@ -1,0 +1,284 @@
+//! What AWS answers when it does not do what it was asked, and what to do about it.
+//!
+//! S3 answers in XML and SQS in JSON, but both say the same: a code for programs, a message for people and a request id
+//! for AWS support. All three are kept, with what was asked of what, so that one line in the log is enough to act on.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+/// The most of a service's message that is kept, in characters. AWS's are a sentence; what else answers may be a whole page.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// What an unsuccessful answer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status. An S3 error may come with 200.
+    pub status: u16,
+    /// AWS's code, such as `SlowDown`; empty where the answer has none, as an answer to HEAD never has.
+    pub code: String,
+    /// AWS's sentence, or empty.
+    pub message: String,
+    /// The `x-amz-request-id` or `x-amzn-requestid`, or empty.
+    pub request_id: String,
+    /// The `x-amz-bucket-region` of S3: where the bucket is, if it is not where it was looked for. Otherwise empty.
+    pub bucket_region: String,
+    /// The `Date` header: what time it is at AWS.
+    pub date: Option<SystemTime>,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The service refused, or could not.
+    Answered(Box<Answer>),
+    /// No whole answer came: the connection failed or was cut, or the time was up. The service may have done it all the same.
+    Lost(String),
+    /// The answer was longer than the caller is ready to take.
+    TooLarge {
+        /// What the caller is ready to take.
+        max_bytes: usize,
+    },
+    /// There are no credentials, or the request is none that can be sent. Nothing was sent.
+    NotSent(String),
+}
+
+/// A call to AWS that failed, after the retries that it deserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsError {
+    /// AWS's name of the service and the operation, such as `S3 PutObject`.
+    pub operation: &'static str,
+    /// What it was to be done to: `bucket/key`, or the queue's URL.
+    pub target: String,
+    /// Why the last attempt failed.
+    pub failure: Failure,
+    /// How many attempts were made; 0 if nothing was sent.
+    pub attempts: u32,
+}
+
+impl AwsError {
+    /// The HTTP status of the answer, if one came.
+    pub fn status(&self) -> Option<u16> {
+        match &self.failure {
+            Failure::Answered(answer) => Some(answer.status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.operation, self.target)?;
+        match &self.failure {
+            Failure::Answered(answer) => write!(f, "{answer}")?,
+            Failure::Lost(detail) => write!(f, "no answer: {detail}")?,
+            Failure::TooLarge { max_bytes } => write!(f, "the answer has over {max_bytes} bytes")?,
+            Failure::NotSent(detail) => f.write_str(detail)?,
+        }
+        match self.attempts {
+            0 | 1 => Ok(()),
+            attempts => write!(f, " ({attempts} attempts)"),
+        }
+    }
+}
+
+impl std::error::Error for AwsError {}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        let message = self.message.trim_end_matches('.');
+        for (before, text) in
+            [(" ", self.code.as_str()), (": ", message), (", request id ", &self.request_id)]
+        {
+            if !text.is_empty() {
+                write!(f, "{before}{text}")?;
+            }
+        }
+        if !self.bucket_region.is_empty() {
+            write!(f, ", the bucket is in {}", self.bucket_region)?;
+        }
+        match advice(self.status, &self.code) {
+            Some(advice) => write!(f, ". {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an operator can do about it, for the errors that wrong settings give.
+fn advice(status: u16, code: &str) -> Option<&'static str> {
+    match (status, code) {
+        (_, "SignatureDoesNotMatch" | "InvalidSignatureException") => {
+            Some("Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id")
+        }
+        (_, "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException") => {
+            Some("Check AWS_ACCESS_KEY_ID: there is no such access key")
+        }
+        (_, "InvalidToken" | "ExpiredToken" | "ExpiredTokenException") => {
+            Some("Check AWS_SESSION_TOKEN, or let the credentials be fetched")
+        }
+        (_, "NoSuchBucket") => Some("Check IMAGES_BUCKET, and AWS_ENDPOINT_URL if it is set"),
+        (_, "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue") => Some("Check JOBS_QUEUE_URL"),
+        (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") | (301, _) => {
+            Some("Check AWS_REGION: the bucket is in another region")
+        }
+        (_, "AccessDenied" | "AccessDeniedException") | (403, "") => {
+            Some("Check the policy of the user or role that the credentials belong to")
+        }
+        _ => None,
+    }
+}
+
+/// Reads S3's XML error body (S3 API Reference, "Error responses"). Whatever the bytes are, the answer is at worst empty.
+pub fn from_xml(status: u16, body: &[u8]) -> Answer {
+    let text = String::from_utf8_lossy(body);
+    let element = |name| xml_element(&text, name).map(|text| shorten(&text)).unwrap_or_default();
+    Answer {
+        status,
+        code: element("Code"),
+        message: element("Message"),
+        request_id: element("RequestId"),
+        bucket_region: element("Region"),
+        date: None,
+    }
+}
+
+/// Reads the JSON protocol's error body: `{"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "…"}` (Smithy, "AWS
+/// JSON 1.0 protocol", "Operation error serialization").
+pub fn from_json(status: u16, body: &[u8]) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| body[name].as_str().map(shorten).unwrap_or_default();
+    let code = text("__type");
+    let code = code.rsplit_once('#').map_or(code.as_str(), |(_, code)| code).to_string();
+    let message = Some(text("message")).filter(|text| !text.is_empty()).unwrap_or_else(|| text("Message"));
+    Answer { status, code, message, ..Answer::default() }
+}
+
+/// The text of the first element of that name. S3's error document is flat and has no attributes on what is read here.
+pub fn xml_element(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(decode_entities(text))
+}
+
+/// Decodes the five named entities and numeric ones; anything else stays as it is.
+fn decode_entities(text: &str) -> String {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('&') {
+        decoded.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let entity = rest.find(';').and_then(|end| Some((decode_entity(&rest[1..end])?, end + 1)));
+        let (character, length) = entity.unwrap_or(('&', 1));
+        decoded.push(character);
+        rest = &rest[length..];
+    }
+    decoded.push_str(rest);
+    decoded
+}
+
+fn decode_entity(name: &str) -> Option<char> {
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?)
+        }
+    }
+}
+
+/// One line of bounded length: it goes to the log.
+fn shorten(text: &str) -> String {
+    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_s3_error() {
+        let body = br#"<?xml version="1.0" encoding="UTF-8"?>
+            <Error><Code>NoSuchKey</Code><Message>The &lt;key&gt; &quot;a&amp;b&quot;&#x27;s&#33; gone</Message>
+            <Key>x</Key><RequestId>656c76696e6727732072657175657374</RequestId></Error>"#;
+        let answer = from_xml(404, body);
+        assert_eq!(answer.code, "NoSuchKey");
+        assert_eq!(answer.message, r#"The <key> "a&b"'s! gone"#);
+        assert_eq!(answer.request_id, "656c76696e6727732072657175657374");
+    }
+
+    #[test]
+    fn an_sqs_error() {
+        let answer =
+            from_json(400, br#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"No such queue"}"#);
+        assert_eq!((answer.code.as_str(), answer.message.as_str()), ("QueueDoesNotExist", "No such queue"));
+        let answer =
+            from_json(400, br#"{"__type":"InvalidSignatureException","Message":"Signature expired"}"#);
+        assert_eq!(
+            (answer.code.as_str(), answer.message.as_str()),
+            ("InvalidSignatureException", "Signature expired")
+        );
+    }
+
+    #[test]
+    fn entities_that_are_none_stay() {
+        for text in ["&", "&;", "a & b", "&nbsp;", "&#xD800;", "&#99999999999;", "&#;", "&é;", "& & ;"] {
+            assert_eq!(decode_entities(text), text);
+        }
+        assert_eq!(decode_entities("&amp;lt;"), "&lt;");
+    }
+
+    #[test]
+    fn an_error_says_all_and_what_to_do() {
+        let answer = Answer {
+            status: 403,
+            code: "SignatureDoesNotMatch".to_string(),
+            message: "It does not match.".to_string(),
+            request_id: "R1".to_string(),
+            ..Answer::default()
+        };
+        let mut error = AwsError {
+            operation: "S3 ListObjectsV2",
+            target: "images".to_string(),
+            failure: Failure::Answered(Box::new(answer)),
+            attempts: 1,
+        };
+        assert_eq!(
+            error.to_string(),
+            "S3 ListObjectsV2 images: 403 SignatureDoesNotMatch: It does not match, request id R1. \
+             Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id"
+        );
+        error.failure = Failure::Lost("connection reset".to_string());
+        error.attempts = 4;
+        assert_eq!(error.to_string(), "S3 ListObjectsV2 images: no answer: connection reset (4 attempts)");
+    }
+
+    #[test]
+    fn a_page_from_something_else_is_cut_to_one_line() {
+        let page = format!("<Code>X\r\n\u{1b}[2J</Code><Message>{}</Message>", "long ".repeat(10_000));
+        let answer = from_xml(502, page.as_bytes());
+        assert_eq!(answer.code, "X   [2J");
+        assert_eq!(answer.message.chars().count(), MAX_MESSAGE_CHARS);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bodies_do_no_harm(body in prop::collection::vec(any::<u8>(), 0..300), text in "[&#x;<>/Codeé0-9]{0,80}") {
+            for bytes in [&body[..], text.as_bytes(), format!("<Code>{text}</Code>").as_bytes()] {
+                from_xml(500, bytes);
+                from_json(500, bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the container endpoint and the instance metadata have in common: plain HTTP to an address one hop away, short
+//! waits, and credentials in JSON.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+
+use crate::aws::credentials::Credentials;
+use crate::aws::dates;
+
+/// How long one request may take. These services are on the same host, and where there is none the packets vanish: this is
+/// then how long the program waits to find out.
+pub const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a request is made that got no answer, or a 5xx. Both services drop one now and then at boot.
+pub const METADATA_ATTEMPTS: u32 = 2;
+
+/// The most bytes of an answer that are read. Credentials are about 2 KB.
+pub const MAX_METADATA_BYTES: u64 = 64 * 1024;
+
+/// An answer that came, whatever its status.
+pub struct MetadataAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, as text.
+    pub text: String,
+}
+
+/// One request without a body. Redirects are not followed: they could lead the authorization elsewhere.
+pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<MetadataAnswer, String> {
+    let config = Agent::config_builder()
+        .timeout_global(Some(METADATA_TIMEOUT))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None);
+    let agent = config.build().new_agent();
+    let mut attempt = 1;
+    loop {
+        let answer = request_once(&agent, method, url, headers);
+        let passing = answer.as_ref().map_or(true, |answer| answer.status >= 500);
+        if !passing || attempt == METADATA_ATTEMPTS {
+            return answer.map_err(|e| format!("{method} {url}: {e}"));
+        }
+        attempt += 1;
+    }
+}
+
+fn request_once(
+    agent: &Agent,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+) -> Result<MetadataAnswer, ureq::Error> {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    // A PUT without a body says so with `Content-Length: 0`.
+    let mut response = match method {
+        "PUT" => agent.run(request.body("")?)?,
+        _ => agent.run(request.body(())?)?,
+    };
+    let status = response.status().as_u16();
+    let text =
+        response.body_mut().with_config().limit(MAX_METADATA_BYTES).lossy_utf8(true).read_to_string()?;
+    Ok(MetadataAnswer { status, text })
+}
+
+/// Reads `{"AccessKeyId": …, "SecretAccessKey": …, "Token": …, "Expiration": …}` (AWS SDKs and Tools Reference Guide,
+/// "Container credential provider"; EC2 User Guide, "Retrieve security credentials from instance metadata").
+pub fn credentials_from_json(text: &str) -> Result<Credentials, String> {
+    let body: Value = serde_json::from_str(text).map_err(|e| format!("credentials are not JSON: {e}"))?;
+    // Only the instance metadata has a code; it is not "Success" when the role cannot be assumed.
+    if let Some(code) = body["Code"].as_str().filter(|code| *code != "Success") {
+        return Err(format!("no credentials: {code}: {}", body["Message"].as_str().unwrap_or_default()));
+    }
+    let field = |name: &str| {
+        let value = body[name].as_str().filter(|value| !value.is_empty());
+        value.map(str::to_string).ok_or_else(|| format!("credentials have no {name}"))
+    };
+    let expiration = field("Expiration")?;
+    let expires = dates::from_iso8601(&expiration).ok_or_else(|| {
+        format!("credentials have Expiration {expiration:?}, which is no ISO 8601 time in UTC")
+    })?;
+    Ok(Credentials {
+        access_key_id: field("AccessKeyId")?,
+        secret_access_key: field("SecretAccessKey")?,
+        session_token: Some(field("Token")?),
+        expires: Some(expires),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_json() {
+        let json = r#"{"Code":"Success","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"tok",
+            "Expiration":"2026-11-24T12:00:00Z"}"#;
+        let found = credentials_from_json(json).unwrap();
+        assert_eq!(found.access_key_id, "ASIA");
+        assert_eq!(found.expires, dates::from_iso8601("2026-11-24T12:00:00Z"));
+        for (from, to) in [
+            ("Success", "AssumeRoleUnauthorizedAccess"),
+            ("\"AccessKeyId\"", "\"Id\""),
+            ("\"hush\"", "null"),
+            ("\"tok\"", "\"\""),
+            ("2026-11-24T12:00:00Z", "tomorrow"),
+        ] {
+            let error = credentials_from_json(&json.replace(from, to)).unwrap_err();
+            assert!(!error.contains("hush"), "{error}");
+        }
+        for bad in ["", "[]", "<html>", "\u{0}"] {
+            assert!(credentials_from_json(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Whether a failed call is made again, and when.
+//!
+//! Pure, so that the whole table can be read and tested in one place. All that this program asks of S3 and SQS may be done
+//! twice: objects are written whole and jobs may run twice, so an answer that was lost is always reason to ask again.
+
+use std::time::Duration;
+
+use crate::aws::error::{Answer, Failure};
+
+/// The most attempts of one call. With the delays below the fifth comes after a second or two, by when a service that sheds
+/// load has either recovered or is down for longer than a client will wait.
+pub const MAX_ATTEMPTS: u32 = 5;
+
+/// The shortest delay before a retry: what a load balancer takes to notice that a host is gone.
+pub const MIN_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest delay before a retry. Only a call with a long budget comes near it.
+pub const MAX_DELAY: Duration = Duration::from_secs(15);
+
+/// What to do after a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Make the call again, after a delay.
+    Retry,
+    /// Set the clock by the answer's `Date` and make the call again.
+    CorrectClock,
+    /// Fetch new credentials and make the call again.
+    RefreshCredentials,
+    /// Return the error.
+    GiveUp,
+}
+
+/// What has been tried already. A clock or credentials that are still wrong when put right once are wrong for another reason.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    /// Attempts, the failed one included.
+    pub attempts: u32,
+    /// The clock has been corrected.
+    pub clock: bool,
+    /// The credentials have been refreshed.
+    pub credentials: bool,
+}
+
+/// The retry table of both services: S3 API Reference, "Error responses"; SQS API Reference, "Common Errors"; and the SDKs
+/// Reference Guide, "Retry behavior".
+pub fn decide(failure: &Failure, tried: Tried) -> Decision {
+    if tried.attempts >= MAX_ATTEMPTS {
+        return Decision::GiveUp;
+    }
+    let answer = match failure {
+        Failure::Lost(_) => return Decision::Retry,
+        Failure::TooLarge { .. } | Failure::NotSent(_) => return Decision::GiveUp,
+        Failure::Answered(answer) => answer,
+    };
+    if blames_the_clock(answer) {
+        let curable = !tried.clock && answer.date.is_some();
+        return if curable { Decision::CorrectClock } else { Decision::GiveUp };
+    }
+    if matches!(answer.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") {
+        return if tried.credentials { Decision::GiveUp } else { Decision::RefreshCredentials };
+    }
+    if is_passing(answer) { Decision::Retry } else { Decision::GiveUp }
+}
+
+/// S3 has a code for it; SQS says "Signature expired: … is now earlier than …" or "Signature not yet current: …" under a code
+/// that a wrong secret also gets.
+fn blames_the_clock(answer: &Answer) -> bool {
+    match answer.code.as_str() {
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,
+        "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+            answer.message.starts_with("Signature expired")
+                || answer.message.starts_with("Signature not yet current")
+        }
+        _ => false,
+    }
+}
+
+/// Whether it will go away by itself.
+fn is_passing(answer: &Answer) -> bool {
+    let throttled_or_late = matches!(
+        answer.code.as_str(),
+        "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "RequestLimitExceeded"
+            | "TooManyRequestsException"
+            | "KmsThrottled"
+            | "RequestTimeout"
+            | "InternalError"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "ConditionalRequestConflict"
+    );
+    throttled_or_late || matches!(answer.status, 408 | 429 | 500..=599)
+}
+
+/// The next delay by decorrelated jitter ("Exponential Backoff And Jitter", AWS Architecture Blog): anything between the
+/// shortest delay and three times the last one, so that clients that failed together do not come back together. `random` is
+/// from 0 up to 1, `previous` is zero the first time.
+pub fn next_delay(previous: Duration, random: f64) -> Duration {
+    let longest = (previous * 3).max(MIN_DELAY * 3).min(MAX_DELAY);
+    MIN_DELAY + (longest - MIN_DELAY).mul_f64(random.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn answered(status: u16, code: &str, message: &str) -> Failure {
+        let (code, message) = (code.to_string(), message.to_string());
+        let date = Some(SystemTime::UNIX_EPOCH);
+        Failure::Answered(Box::new(Answer { status, code, message, date, ..Answer::default() }))
+    }
+
+    #[test]
+    fn the_table() {
+        use Decision::{CorrectClock, GiveUp, RefreshCredentials, Retry};
+        for (status, code, message, expected) in [
+            (500, "InternalError", "", Retry),
+            (500, "", "", Retry),
+            (502, "", "", Retry),
+            (503, "SlowDown", "", Retry),
+            (504, "", "", Retry),
+            (429, "", "", Retry),
+            (408, "", "", Retry),
+            (200, "SlowDown", "", Retry),
+            (200, "InternalError", "", Retry),
+            (400, "RequestTimeout", "", Retry),
+            (400, "ThrottlingException", "", Retry),
+            (400, "RequestThrottled", "", Retry),
+            (403, "RequestThrottled", "", Retry),
+            (409, "ConditionalRequestConflict", "", Retry),
+            (409, "BucketNotEmpty", "", GiveUp),
+            (412, "PreconditionFailed", "", GiveUp),
+            (400, "InvalidParameterValue", "", GiveUp),
+            (403, "AccessDenied", "", GiveUp),
+            (403, "", "", GiveUp),
+            (404, "NoSuchKey", "", GiveUp),
+            (301, "PermanentRedirect", "", GiveUp),
+            (403, "RequestTimeTooSkewed", "", CorrectClock),
+            (403, "SignatureDoesNotMatch", "The request signature we calculated", GiveUp),
+            (403, "InvalidSignatureException", "Signature expired: 2026 is now earlier than", CorrectClock),
+            (403, "SignatureDoesNotMatch", "Signature not yet current: 2027 is still", CorrectClock),
+            (403, "InvalidSignatureException", "The request signature we calculated", GiveUp),
+            (400, "ExpiredToken", "", RefreshCredentials),
+            (403, "ExpiredTokenException", "", RefreshCredentials),
+            (403, "InvalidToken", "", GiveUp),
+        ] {
+            let failure = answered(status, code, message);
+            let tried = Tried { attempts: 1, ..Tried::default() };
+            assert_eq!(decide(&failure, tried), expected, "{status} {code} {message}");
+            let exhausted = Tried { attempts: MAX_ATTEMPTS, ..tried };
+            assert_eq!(decide(&failure, exhausted), GiveUp, "{status} {code} after {MAX_ATTEMPTS}");
+        }
+    }
+
+    #[test]
+    fn what_got_no_answer() {
+        let tried = Tried { attempts: 1, ..Tried::default() };
+        assert_eq!(decide(&Failure::Lost("reset".to_string()), tried), Decision::Retry);
+        assert_eq!(decide(&Failure::TooLarge { max_bytes: 1 }, tried), Decision::GiveUp);
+        assert_eq!(decide(&Failure::NotSent("no credentials".to_string()), tried), Decision::GiveUp);
+        let last = Tried { attempts: MAX_ATTEMPTS, ..tried };
+        assert_eq!(decide(&Failure::Lost("reset".to_string()), last), Decision::GiveUp);
+    }
+
+    #[test]
+    fn clock_and_credentials_are_put_right_once() {
+        let clock = Tried { attempts: 2, clock: true, credentials: false };
+        assert_eq!(decide(&answered(403, "RequestTimeTooSkewed", ""), clock), Decision::GiveUp);
+        assert_eq!(decide(&answered(400, "ExpiredToken", ""), clock), Decision::RefreshCredentials);
+        let credentials = Tried { attempts: 2, clock: false, credentials: true };
+        assert_eq!(decide(&answered(400, "ExpiredToken", ""), credentials), Decision::GiveUp);
+        assert_eq!(decide(&answered(403, "RequestTimeTooSkewed", ""), credentials), Decision::CorrectClock);
+    }
+
+    #[test]
+    fn delays_grow_within_bounds() {
+        assert_eq!(next_delay(Duration::ZERO, 0.0), MIN_DELAY);
+        assert_eq!(next_delay(Duration::ZERO, 1.0), MIN_DELAY * 3);
+        assert_eq!(next_delay(Duration::from_secs(1), 0.0), MIN_DELAY);
+        assert_eq!(next_delay(Duration::from_secs(1), 1.0), Duration::from_secs(3));
+        assert_eq!(next_delay(Duration::from_secs(10), 1.0), MAX_DELAY);
+        assert_eq!(next_delay(MAX_DELAY, f64::NAN.max(0.5)), MIN_DELAY + (MAX_DELAY - MIN_DELAY) / 2);
+    }
+}

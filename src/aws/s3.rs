@@ -1,0 +1,307 @@
+//! The store on S3.
+//!
+//! S3 API Reference, "PutObject", "GetObject", "HeadObject", "DeleteObject" and "ListObjectsV2". The policy must allow
+//! `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the bucket's objects, and `s3:ListBucket` on the bucket: without the
+//! last S3 answers 403 for an object that is not there, and nobody can tell it from a wrong key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::aws::client::{Call, Client, Reply};
+use crate::aws::error::{AwsError, Failure};
+use crate::aws::{Aws, endpoint, sign};
+use crate::store::{Key, Store, StoreError};
+
+/// Objects are never rewritten with other bytes, so viewers and CloudFront may keep them for a year, the longest there is.
+pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// Carries a random number that is new for every `create`, by which it knows its own object again.
+const UPLOAD_HEADER: &str = "x-amz-meta-upload";
+
+/// The most bytes of an answer that is not an object. That to ListObjectsV2 for one key is under 1 KB.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// A bucket.
+pub struct S3Store {
+    client: Arc<Client>,
+    bucket: String,
+    /// What an object's URL has before `/{key}`.
+    base_url: String,
+}
+
+impl S3Store {
+    /// The bucket of that name. At AWS it is addressed as a host, which is the only way that every region supports; under
+    /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot, which no certificate matches, as a path.
+    pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, String> {
+        if !is_bucket_name(bucket) {
+            return Err(format!(
+                "IMAGES_BUCKET is {bucket:?}, but a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
+            ));
+        }
+        let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
+        let base_url = match endpoint::from_env(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
+            Some(endpoint) => format!("{endpoint}/{bucket}"),
+            None if bucket.contains('.') => format!("https://s3.{region}.{domain}/{bucket}"),
+            None => format!("https://{bucket}.s3.{region}.{domain}"),
+        };
+        Ok(S3Store { client: aws.client.clone(), bucket: bucket.to_string(), base_url })
+    }
+
+    fn call<'a>(&self, operation: &'static str, method: &'static str, key: &Key) -> Call<'a> {
+        Call {
+            service: sign::S3,
+            operation,
+            target: format!("{}/{key}", self.bucket),
+            method,
+            url: format!("{}/{key}", self.base_url),
+            headers: Vec::new(),
+            body: &[],
+            max_bytes: MAX_ANSWER_BYTES,
+            wait: Duration::ZERO,
+        }
+    }
+
+    fn put_call<'a>(&self, key: &Key, bytes: &'a [u8]) -> Call<'a> {
+        let headers = vec![
+            ("content-type", key.format.content_type().to_string()),
+            ("cache-control", CACHE_CONTROL.to_string()),
+        ];
+        Call { headers, body: bytes, ..self.call("S3 PutObject", "PUT", key) }
+    }
+
+    /// The object's headers, or none if there is no object.
+    fn head(&self, key: &Key) -> Result<Option<Reply>, StoreError> {
+        match self.client.call(&self.call("S3 HeadObject", "HEAD", key)) {
+            Ok(reply) => Ok(Some(reply)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+impl Store for S3Store {
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        let upload =
+            random_text().map_err(|e| StoreError::Failed(format!("{key}: no random numbers: {e}")))?;
+        let mut call = self.put_call(key, bytes);
+        call.headers.extend([("if-none-match", "*".to_string()), (UPLOAD_HEADER, upload.clone())]);
+        match self.client.call(&call) {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(412) => {
+                // An earlier attempt may have stored the object although its answer was lost.
+                let found = if error.attempts > 1 { self.head(key)? } else { None };
+                let is_ours =
+                    found.is_some_and(|reply| reply.headers.get(UPLOAD_HEADER).is_some_and(|u| *u == upload));
+                if is_ours { Ok(()) } else { Err(StoreError::Exists(*key)) }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        self.client.call(&self.put_call(key, bytes)).map(drop).map_err(failed)
+    }
+
+    fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
+        match self.client.call(&Call { max_bytes, ..self.call("S3 GetObject", "GET", key) }) {
+            Ok(reply) => Ok(reply.body),
+            Err(error) if code(&error) == "NoSuchKey" => Err(StoreError::NotFound(*key)),
+            Err(AwsError { failure: Failure::TooLarge { max_bytes }, .. }) => {
+                Err(StoreError::TooLarge { key: *key, max_bytes })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn exists(&self, key: &Key) -> Result<bool, StoreError> {
+        Ok(self.head(key)?.is_some())
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        match self.client.call(&self.call("S3 DeleteObject", "DELETE", key)) {
+            Err(error) if code(&error) != "NoSuchKey" => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lists one key: unlike HEAD of the bucket, which needs the same permission, its answer says in words what is wrong.
+    fn check(&self) -> Result<(), StoreError> {
+        let call = Call {
+            service: sign::S3,
+            operation: "S3 ListObjectsV2",
+            target: self.bucket.clone(),
+            method: "GET",
+            url: format!("{}/?list-type=2&max-keys=1", self.base_url),
+            headers: Vec::new(),
+            body: &[],
+            max_bytes: MAX_ANSWER_BYTES,
+            wait: Duration::ZERO,
+        };
+        self.client.call(&call).map(drop).map_err(failed)
+    }
+}
+
+fn failed(error: AwsError) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+fn code(error: &AwsError) -> &str {
+    match &error.failure {
+        Failure::Answered(answer) => &answer.code,
+        _ => "",
+    }
+}
+
+fn random_text() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// S3 User Guide, "General purpose bucket naming rules", as far as they keep a name from meaning something else in a URL.
+fn is_bucket_name(name: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+    let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = name.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| is_allowed(*b))
+        && is_edge(bytes.first())
+        && is_edge(bytes.last())
+        && !name.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::loopback::{Loopback, answer, ok};
+    use crate::env::Env;
+    use crate::format::Format;
+
+    fn store(variables: &[(&str, &str)], bucket: &str) -> Result<S3Store, String> {
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+        let env: Env = keys.iter().chain(variables).copied().collect();
+        S3Store::new(&Aws::new(env, "")?, bucket)
+    }
+
+    fn on(server: &Loopback) -> S3Store {
+        store(&[("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", &server.url())], "images").unwrap()
+    }
+
+    fn key() -> Key {
+        Key::original("0123456789abcdef0123456789abcdef".parse().unwrap(), Format::Png)
+    }
+
+    fn exists_already() -> String {
+        answer("412 Precondition Failed", &[], "<Error><Code>PreconditionFailed</Code></Error>")
+    }
+
+    #[test]
+    fn addresses() {
+        let base = |region, bucket| store(&[("AWS_REGION", region)], bucket).unwrap().base_url;
+        assert_eq!(base("eu-central-1", "images"), "https://images.s3.eu-central-1.amazonaws.com");
+        assert_eq!(base("us-east-1", "my.images"), "https://s3.us-east-1.amazonaws.com/my.images");
+        assert_eq!(base("cn-north-1", "images"), "https://images.s3.cn-north-1.amazonaws.com.cn");
+        let custom = [("AWS_REGION", "garage"), ("AWS_ENDPOINT_URL_S3", "http://[::1]:3900/")];
+        assert_eq!(store(&custom, "images").unwrap().base_url, "http://[::1]:3900/images");
+    }
+
+    #[test]
+    fn names_that_are_no_buckets() {
+        for bad in [
+            "",
+            "ab",
+            "Images",
+            "my_images",
+            "-images",
+            "images.",
+            "a..b",
+            "a/b",
+            "evil.com#",
+            &"x".repeat(64),
+        ] {
+            let error = store(&[("AWS_REGION", "eu-central-1")], bad).err().unwrap();
+            assert!(error.contains("IMAGES_BUCKET") && error.contains(bad), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_create_sends() {
+        let server = Loopback::answering(vec![ok("")]);
+        on(&server).create(&key(), b"picture").unwrap();
+        let request = &server.requests()[0];
+        for part in [
+            "PUT /images/0123456789abcdef0123456789abcdef/original.png HTTP/1.1\r\n",
+            "\r\ncontent-type: image/png\r\n",
+            "\r\ncache-control: public, max-age=31536000, immutable\r\n",
+            "\r\nif-none-match: *\r\n",
+            "\r\nx-amz-meta-upload: ",
+            "SignedHeaders=cache-control;content-type;host;if-none-match;x-amz-content-sha256;x-amz-date;x-amz-meta-upload,",
+        ] {
+            assert!(request.contains(part), "{part} is not in {request}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_somebody_else() {
+        let server = Loopback::answering(vec![exists_already()]);
+        assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Exists(_))));
+        // The first attempt failed, and then there is an object, but not ours.
+        let theirs = answer("200 OK", &[("x-amz-meta-upload", "theirs")], "");
+        let server = Loopback::answering(vec![answer("503 X", &[], ""), exists_already(), theirs]);
+        assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Exists(_))));
+    }
+
+    /// The engine stores the object, but the answer is lost; the retry then meets the object.
+    #[test]
+    fn a_create_whose_answer_was_lost_knows_its_object() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let mut upload = String::new();
+            for n in 0..3 {
+                let (mut connection, _) = listener.accept().unwrap();
+                let mut request = vec![0; 8192];
+                let length = connection.read(&mut request).unwrap();
+                let text = String::from_utf8_lossy(&request[..length]).into_owned();
+                let reply = match n {
+                    0 => {
+                        let (_, rest) = text.split_once("x-amz-meta-upload: ").unwrap();
+                        upload = rest.lines().next().unwrap().to_string();
+                        String::new()
+                    }
+                    1 => exists_already(),
+                    _ => answer("200 OK", &[("x-amz-meta-upload", &upload)], ""),
+                };
+                connection.write_all(reply.as_bytes()).unwrap();
+            }
+        });
+        let store = store(&[("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", &url)], "images").unwrap();
+        store.create(&key(), b"x").unwrap();
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_missing_bucket_is_not_a_missing_object() {
+        let no_bucket = || answer("404 Not Found", &[], "<Error><Code>NoSuchBucket</Code></Error>");
+        let server = Loopback::answering(vec![no_bucket(), no_bucket()]);
+        let error = on(&server).get(&key(), 10).unwrap_err();
+        assert!(matches!(&error, StoreError::Failed(text) if text.contains("IMAGES_BUCKET")), "{error}");
+        assert!(on(&server).delete(&key()).is_err());
+    }
+
+    #[test]
+    fn a_bucket_in_another_region() {
+        let moved = answer(
+            "301 Moved Permanently",
+            &[("x-amz-bucket-region", "us-west-2"), ("Location", "http://127.0.0.1:1/")],
+            "<Error><Code>PermanentRedirect</Code><Message>Use the specified endpoint.</Message></Error>",
+        );
+        let server = Loopback::answering(vec![moved]);
+        let error = on(&server).check().unwrap_err().to_string();
+        assert!(error.contains("AWS_REGION") && error.contains("us-west-2"), "{error}");
+    }
+}

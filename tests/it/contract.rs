@@ -1,0 +1,478 @@
+//! What every store and every queue must do, whatever it is made of: one suite, and one line for each implementation.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::format::{Format, ThumbnailFormat};
+use image_sharer::image_id::ImageId;
+use image_sharer::job::Job;
+use image_sharer::local::{LocalQueue, LocalStore};
+use image_sharer::queue::Queue;
+use image_sharer::size::Size;
+use image_sharer::store::{Key, Store, StoreError};
+
+use crate::engine::{QueueUrls, engine};
+use crate::program::tempdir::TempDir;
+
+/// Runs every test of a suite on what `$make` makes, fresh for each.
+macro_rules! contract {
+    ($name:ident: $suite:ident on $make:expr; $($test:ident)+) => {
+        mod $name {
+            use super::*;
+            $(#[test] fn $test() { super::$suite::$test(&$make) })+
+        }
+    };
+}
+
+macro_rules! store_contract {
+    ($name:ident, $make:expr) => {
+        contract! { $name: store on $make;
+            checks creates_once puts_again gets_what_was_put gets_no_more_than_asked misses_what_is_not_there
+            deletes one_creates_of_many
+        }
+    };
+}
+
+macro_rules! queue_contract {
+    ($name:ident, $make:expr) => {
+        contract! { $name: queue on $make;
+            receives_what_was_sent waits_for_a_message returns_without_one hides_what_was_received
+            gives_back_at_once gives_back_later keeps_what_is_extended counts_receives deletes_for_good
+            takes_batches_of_any_size bears_stale_receipts knows_its_depth gives_up_after_max_receives
+            gives_each_message_to_one
+        }
+    };
+}
+
+store_contract!(s3_store, aws_store());
+store_contract!(local_store, local_store());
+queue_contract!(sqs_queue, aws_queue());
+queue_contract!(local_queue, local_queue());
+
+/// A store under test. What it needs to live, such as a directory, is in the box with it.
+pub type StoreUnderTest = Box<dyn Store>;
+
+/// A queue under test, and if it can be looked into, its dead-letter queue.
+pub struct QueueUnderTest {
+    pub jobs: Box<dyn Queue>,
+    pub dead: Option<Box<dyn Queue>>,
+}
+
+fn aws_store() -> StoreUnderTest {
+    let aws = Aws::new(engine().env_with(&[]), "").unwrap();
+    Box::new(S3Store::new(&aws, &engine().new_bucket()).unwrap())
+}
+
+fn aws_queue() -> QueueUnderTest {
+    let QueueUrls { jobs, dead } = engine().new_queue();
+    let aws = Aws::new(engine().env_with(&[]), &jobs).unwrap();
+    let queue = |url: &str| -> Box<dyn Queue> { Box::new(SqsQueue::new(&aws, url).unwrap()) };
+    QueueUnderTest { jobs: queue(&jobs), dead: Some(queue(&dead)) }
+}
+
+/// A store, and the directory that goes with it.
+struct OnDirectory {
+    store: LocalStore,
+    _directory: TempDir,
+}
+
+impl Store for OnDirectory {
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        self.store.create(key, bytes)
+    }
+    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
+        self.store.put(key, bytes)
+    }
+    fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
+        self.store.get(key, max_bytes)
+    }
+    fn exists(&self, key: &Key) -> Result<bool, StoreError> {
+        self.store.exists(key)
+    }
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.store.delete(key)
+    }
+    fn check(&self) -> Result<(), StoreError> {
+        self.store.check()
+    }
+}
+
+fn local_store() -> StoreUnderTest {
+    let directory = TempDir::new();
+    Box::new(OnDirectory { store: LocalStore::open(directory.path()).unwrap(), _directory: directory })
+}
+
+fn local_queue() -> QueueUnderTest {
+    QueueUnderTest { jobs: Box::new(LocalQueue::default()), dead: None }
+}
+
+fn original() -> Key {
+    Key::original(ImageId::random().unwrap(), Format::Png)
+}
+
+fn job() -> Job {
+    Job { original: original(), thumbnails: ThumbnailFormat::Png, uploaded_at: SystemTime::now() }
+}
+
+/// Asks until the answer is yes, and fails if it is not within a time that is generous on a busy machine.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within 15 s: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+mod store {
+    use image_sharer::store::StoreError;
+
+    use super::*;
+
+    pub fn checks(store: &StoreUnderTest) {
+        store.check().unwrap();
+    }
+
+    pub fn creates_once(store: &StoreUnderTest) {
+        let key = original();
+        store.create(&key, b"first").unwrap();
+        let again = store.create(&key, b"second");
+        assert!(matches!(&again, Err(StoreError::Exists(k)) if *k == key), "{again:?}");
+        assert_eq!(store.get(&key, 100).unwrap(), b"first");
+    }
+
+    pub fn puts_again(store: &StoreUnderTest) {
+        let key = Key::thumbnail(ImageId::random().unwrap(), Size::Small, ThumbnailFormat::Jpeg);
+        store.put(&key, b"first").unwrap();
+        store.put(&key, b"second").unwrap();
+        assert_eq!(store.get(&key, 100).unwrap(), b"second");
+    }
+
+    /// All byte values, none at all, and as many as an upload may have.
+    pub fn gets_what_was_put(store: &StoreUnderTest) {
+        let id = ImageId::random().unwrap();
+        let every_byte: Vec<u8> = (0..=255).collect();
+        let largest: Vec<u8> =
+            (0..1_048_576_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let bodies = [every_byte, Vec::new(), largest];
+        let keys = Size::ALL.map(|size| Key::thumbnail(id, size, ThumbnailFormat::Png));
+        for (key, body) in keys.iter().zip(&bodies) {
+            store.put(key, body).unwrap();
+        }
+        for (key, body) in keys.iter().zip(&bodies) {
+            assert!(store.get(key, 1_048_576).unwrap() == *body, "{key}");
+        }
+    }
+
+    pub fn gets_no_more_than_asked(store: &StoreUnderTest) {
+        let key = original();
+        store.create(&key, &[7; 1000]).unwrap();
+        assert_eq!(store.get(&key, 1000).unwrap().len(), 1000);
+        let more = store.get(&key, 999);
+        assert!(matches!(&more, Err(StoreError::TooLarge { max_bytes: 999, .. })), "{more:?}");
+    }
+
+    pub fn misses_what_is_not_there(store: &StoreUnderTest) {
+        let key = original();
+        assert!(!store.exists(&key).unwrap());
+        let got = store.get(&key, 100);
+        assert!(matches!(&got, Err(StoreError::NotFound(k)) if *k == key), "{got:?}");
+        store.create(&key, b"x").unwrap();
+        assert!(store.exists(&key).unwrap());
+        let sibling = Key::thumbnail(key.id, Size::Small, ThumbnailFormat::Png);
+        assert!(!store.exists(&sibling).unwrap());
+    }
+
+    pub fn deletes(store: &StoreUnderTest) {
+        let (key, other) = (original(), original());
+        store.create(&key, b"x").unwrap();
+        store.create(&other, b"y").unwrap();
+        store.delete(&key).unwrap();
+        assert!(!store.exists(&key).unwrap());
+        assert!(store.exists(&other).unwrap());
+        store.delete(&key).unwrap();
+        store.create(&key, b"again").unwrap();
+    }
+
+    pub fn one_creates_of_many(store: &StoreUnderTest) {
+        let key = original();
+        let create = |n: u8| store.create(&key, &[n; 100]).is_ok();
+        let created: Vec<u8> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || create(n).then_some(n))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(created.len(), 1, "{created:?}");
+        assert_eq!(store.get(&key, 100).unwrap(), [created[0]; 100]);
+    }
+}
+
+mod queue {
+    use std::collections::HashSet;
+
+    use image_sharer::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Receipt};
+
+    use super::*;
+
+    /// The longest that a test waits for a message that must come.
+    const WAIT: Duration = Duration::from_secs(15);
+
+    fn receive_one(queue: &dyn Queue) -> Message {
+        let messages = queue.receive(1, WAIT).unwrap();
+        assert_eq!(messages.len(), 1, "a message within {WAIT:?}");
+        messages.into_iter().next().unwrap()
+    }
+
+    fn nothing_comes(queue: &dyn Queue) -> bool {
+        queue.receive(MAX_BATCH, Duration::from_secs(1)).unwrap().is_empty()
+    }
+
+    fn give_back(queue: &dyn Queue, message: &Message, seconds: u32) {
+        queue.change_visibility(&[(message.receipt.clone(), seconds)]).unwrap();
+    }
+
+    pub fn receives_what_was_sent(queue: &QueueUnderTest) {
+        let job = job();
+        queue.jobs.send(&job).unwrap();
+        let message = receive_one(&*queue.jobs);
+        let received = Job::from_json(&message.body).unwrap();
+        assert_eq!((received.original, received.thumbnails), (job.original, job.thumbnails));
+        assert_eq!(message.receive_count, 1);
+    }
+
+    pub fn waits_for_a_message(queue: &QueueUnderTest) {
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| receive_one(&*queue.jobs));
+            thread::sleep(Duration::from_millis(300));
+            queue.jobs.send(&job()).unwrap();
+            receiver.join().unwrap();
+        });
+        assert!(start.elapsed() < Duration::from_secs(5), "woken after {:?}", start.elapsed());
+    }
+
+    pub fn returns_without_one(queue: &QueueUnderTest) {
+        assert!(queue.jobs.receive(10, Duration::ZERO).unwrap().is_empty());
+        let start = Instant::now();
+        assert!(nothing_comes(&*queue.jobs));
+        let waited = start.elapsed();
+        assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
+    }
+
+    pub fn hides_what_was_received(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        receive_one(&*queue.jobs);
+        assert!(nothing_comes(&*queue.jobs));
+    }
+
+    pub fn gives_back_at_once(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        let first = receive_one(&*queue.jobs);
+        give_back(&*queue.jobs, &first, 0);
+        let second = receive_one(&*queue.jobs);
+        assert_eq!((second.body, second.receive_count), (first.body, 2));
+    }
+
+    /// What a worker that died leaves: nobody deletes it, and the timeout passes.
+    pub fn gives_back_later(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        let first = receive_one(&*queue.jobs);
+        let start = Instant::now();
+        give_back(&*queue.jobs, &first, 2);
+        let second = receive_one(&*queue.jobs);
+        let waited = start.elapsed();
+        assert!((Duration::from_millis(1500)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
+        assert_eq!((second.body, second.receive_count), (first.body, 2));
+    }
+
+    /// What a heartbeat does: a timeout that was about to pass starts anew.
+    pub fn keeps_what_is_extended(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        let message = receive_one(&*queue.jobs);
+        give_back(&*queue.jobs, &message, 1);
+        give_back(&*queue.jobs, &message, 30);
+        assert!(queue.jobs.receive(1, Duration::from_secs(2)).unwrap().is_empty());
+        queue.jobs.delete(&[message.receipt]).unwrap();
+    }
+
+    pub fn counts_receives(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        for count in 1..=3 {
+            let message = receive_one(&*queue.jobs);
+            assert_eq!(message.receive_count, count);
+            give_back(&*queue.jobs, &message, 0);
+        }
+    }
+
+    pub fn deletes_for_good(queue: &QueueUnderTest) {
+        let (kept, deleted) = (job(), job());
+        queue.jobs.send(&deleted).unwrap();
+        let message = receive_one(&*queue.jobs);
+        queue.jobs.send(&kept).unwrap();
+        queue.jobs.delete(std::slice::from_ref(&message.receipt)).unwrap();
+        give_back(&*queue.jobs, &message, 0);
+        let left = receive_one(&*queue.jobs);
+        assert_eq!(Job::from_json(&left.body).unwrap().original, kept.original);
+        assert!(nothing_comes(&*queue.jobs));
+    }
+
+    pub fn takes_batches_of_any_size(queue: &QueueUnderTest) {
+        const JOBS: usize = 2 * MAX_BATCH + 3;
+        for _ in 0..JOBS {
+            queue.jobs.send(&job()).unwrap();
+        }
+        let mut received = receive_all(&*queue.jobs, JOBS);
+        let changes: Vec<_> = received.iter().map(|message| (message.receipt.clone(), 0)).collect();
+        queue.jobs.change_visibility(&changes).unwrap();
+        received = receive_all(&*queue.jobs, JOBS);
+        assert!(received.iter().all(|message| message.receive_count == 2));
+        let receipts: Vec<_> = received.into_iter().map(|message| message.receipt).collect();
+        queue.jobs.delete(&receipts).unwrap();
+        eventually("the queue is empty", || queue.jobs.depth().unwrap().is_empty());
+        queue.jobs.delete(&[]).unwrap();
+        queue.jobs.change_visibility(&[]).unwrap();
+    }
+
+    fn receive_all(queue: &dyn Queue, count: usize) -> Vec<Message> {
+        let mut received = Vec::new();
+        while received.len() < count {
+            let batch = queue.receive(MAX_BATCH, WAIT).unwrap();
+            assert!(!batch.is_empty(), "{} of {count} came", received.len());
+            assert!(batch.len() <= MAX_BATCH);
+            received.extend(batch);
+        }
+        received
+    }
+
+    /// A stale receipt neither fails nor touches what is somebody else's now, and good ones beside it work.
+    pub fn bears_stale_receipts(queue: &QueueUnderTest) {
+        queue.jobs.send(&job()).unwrap();
+        let deleted = receive_one(&*queue.jobs);
+        queue.jobs.delete(std::slice::from_ref(&deleted.receipt)).unwrap();
+        queue.jobs.delete(std::slice::from_ref(&deleted.receipt)).unwrap();
+        queue.jobs.send(&job()).unwrap();
+        let expired = receive_one(&*queue.jobs);
+        give_back(&*queue.jobs, &expired, 0);
+        let current = receive_one(&*queue.jobs);
+        let stale: [Receipt; 2] = [deleted.receipt, expired.receipt];
+        let with_current = |seconds| [(stale[0].clone(), 30), (current.receipt.clone(), seconds)];
+        queue.jobs.change_visibility(&with_current(30)).unwrap();
+        assert!(nothing_comes(&*queue.jobs));
+        queue.jobs.delete(&[stale[0].clone(), current.receipt.clone()]).unwrap();
+        eventually("the queue is empty", || queue.jobs.depth().unwrap().is_empty());
+    }
+
+    pub fn knows_its_depth(queue: &QueueUnderTest) {
+        assert_eq!(queue.jobs.depth().unwrap(), Depth::default());
+        for _ in 0..3 {
+            queue.jobs.send(&job()).unwrap();
+        }
+        receive_one(&*queue.jobs);
+        let expected = Depth { visible: 2, in_flight: 1, delayed: 0 };
+        eventually("two are visible and one is in flight", || queue.jobs.depth().unwrap() == expected);
+        assert!(!expected.is_empty());
+    }
+
+    pub fn gives_up_after_max_receives(queue: &QueueUnderTest) {
+        let job = job();
+        queue.jobs.send(&job).unwrap();
+        for count in 1..=MAX_RECEIVES {
+            let message = receive_one(&*queue.jobs);
+            assert_eq!(message.receive_count, count);
+            give_back(&*queue.jobs, &message, 0);
+        }
+        assert!(nothing_comes(&*queue.jobs));
+        assert!(queue.jobs.depth().unwrap().is_empty());
+        if let Some(dead) = &queue.dead {
+            let message = receive_one(&**dead);
+            assert_eq!(Job::from_json(&message.body).unwrap().original, job.original);
+        }
+    }
+
+    pub fn gives_each_message_to_one(queue: &QueueUnderTest) {
+        const JOBS: usize = 40;
+        for _ in 0..JOBS {
+            queue.jobs.send(&job()).unwrap();
+        }
+        let drain = || {
+            let mut bodies = Vec::new();
+            loop {
+                let messages = queue.jobs.receive(3, Duration::from_secs(1)).unwrap();
+                if messages.is_empty() {
+                    return bodies;
+                }
+                bodies.extend(messages.into_iter().map(|message| message.body));
+            }
+        };
+        let bodies: Vec<String> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(drain)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let distinct: HashSet<&String> = bodies.iter().collect();
+        assert_eq!((bodies.len(), distinct.len()), (JOBS, JOBS));
+    }
+}
+
+/// What an operator gets to see when a setting is wrong; it must name what to change.
+mod refusals {
+    use super::*;
+
+    fn errors(changes: &[(&str, &str)], bucket: &str, queue_url: &str) -> [String; 2] {
+        let aws = Aws::new(engine().env_with(changes), queue_url).unwrap();
+        let store = S3Store::new(&aws, bucket).unwrap().check().unwrap_err();
+        let queue = SqsQueue::new(&aws, queue_url).unwrap().depth().unwrap_err();
+        [store.to_string(), queue.to_string()]
+    }
+
+    #[test]
+    fn a_wrong_secret() {
+        let (bucket, urls) = (engine().new_bucket(), engine().new_queue());
+        for error in errors(&[("AWS_SECRET_ACCESS_KEY", "wrong")], &bucket, &urls.jobs) {
+            let code = error.contains("SignatureDoesNotMatch") || error.contains("InvalidSignatureException");
+            assert!(code && error.contains("403") && error.contains("AWS_SECRET_ACCESS_KEY"), "{error}");
+            assert!(!error.contains("wrong"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key() {
+        let (bucket, urls) = (engine().new_bucket(), engine().new_queue());
+        for error in errors(&[("AWS_ACCESS_KEY_ID", "AKIANOBODY")], &bucket, &urls.jobs) {
+            assert!(error.contains("AWS_ACCESS_KEY_ID"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_such_bucket_and_no_such_queue() {
+        let urls = engine().new_queue();
+        let [store, queue] = errors(&[], "nobodys-bucket", &format!("{}-nobodys", urls.jobs));
+        assert!(store.contains("NoSuchBucket") && store.contains("IMAGES_BUCKET"), "{store}");
+        assert!(queue.contains("QueueDoesNotExist") && queue.contains("JOBS_QUEUE_URL"), "{queue}");
+    }
+
+    #[test]
+    fn nobody_there() {
+        // A port that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let urls = engine().new_queue();
+        for error in errors(&[("AWS_ENDPOINT_URL", &endpoint)], "images", &urls.jobs) {
+            assert!(
+                error.contains("no answer") && error.contains("refused") && error.contains("attempts"),
+                "{error}"
+            );
+        }
+    }
+}
+
+/// The engine is also an instance metadata service, which hands out keys that it then does not know.
+#[test]
+fn credentials_and_region_of_the_instance() {
+    use image_sharer::aws::{credentials, imds};
+    let variables =
+        [("AWS_EC2_METADATA_SERVICE_ENDPOINT", engine().endpoint.as_str()), ("HOME", "/nonexistent")];
+    let env = variables.into_iter().collect();
+    let found = credentials::find(&env).unwrap();
+    assert!(found.access_key_id.starts_with("ASIA") && found.session_token.is_some(), "{found:?}");
+    assert!(found.expires.unwrap() > SystemTime::now() + credentials::REFRESH_EARLY, "{found:?}");
+    assert_eq!(imds::region(&env).unwrap(), "us-east-1");
+}

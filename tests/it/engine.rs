@@ -1,0 +1,259 @@
+//! A real S3, SQS and IAM on this machine: ministack, started by the first test that needs it and shared by the others.
+//!
+//! Nothing has to be installed but Python: the first run makes a virtual environment under `target/tmp`, which takes some
+//! seconds and the network. The engine checks signatures and policies of every key but the root's, so tests use the key of a
+//! user made for them. Its state is in a temporary directory, and it ends with the test process, however that ends.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use image_sharer::aws::credentials::Credentials;
+use image_sharer::aws::error::xml_element;
+use image_sharer::aws::sign::{self, Signable};
+use image_sharer::env::Env;
+use image_sharer::queue::MAX_RECEIVES;
+use serde_json::{Value, json};
+
+const VERSION: &str = "1.5.33";
+const REGION: &str = "us-east-1";
+const USER: &str = "image-sharer";
+
+/// Starting takes about two seconds; more on a busy machine.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Runs the engine until it ends or this script's standard input does, which is when the test process is gone; then takes
+/// away the state. Arguments: the engine, the directory of its state.
+const KEEPER: &str = r#"
+    exec 3<&0 2>/dev/null
+    "$1" 3<&- </dev/null >"$2/log" 2>&1 &
+    engine=$!
+    (cat <&3 >/dev/null; kill -9 $engine) &
+    watcher=$!
+    exec 3<&- </dev/null
+    wait $engine
+    kill $watcher
+    rm -rf "$2"
+"#;
+
+/// The running engine.
+pub struct Engine {
+    /// `http://127.0.0.1:port`, for S3 and SQS alike.
+    pub endpoint: String,
+    root: Credentials,
+    user: Credentials,
+    /// Its standard input stays open as long as this process lives.
+    _keeper: Child,
+}
+
+/// A queue of a test and where its redrive leads.
+pub struct QueueUrls {
+    /// For `JOBS_QUEUE_URL`.
+    pub jobs: String,
+    /// The dead-letter queue.
+    pub dead: String,
+}
+
+/// The engine, started if it is not running yet.
+pub fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(Engine::start)
+}
+
+impl Engine {
+    /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
+    pub fn user_env(&self) -> Vec<(String, String)> {
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", &self.user.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.user.secret_access_key),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// The same as a value, with some variables changed.
+    pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
+        let changes = changes.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        self.user_env().into_iter().chain(changes).collect()
+    }
+
+    /// A fresh bucket.
+    pub fn new_bucket(&self) -> String {
+        let bucket = unique("images");
+        self.as_root(sign::S3, "PUT", &format!("/{bucket}"), &[], "");
+        bucket
+    }
+
+    /// A fresh queue, whose messages go to a dead-letter queue as the template has it.
+    pub fn new_queue(&self) -> QueueUrls {
+        let name = unique("jobs");
+        let dead = self.create_queue(&format!("{name}-dead"), json!({}));
+        let asked =
+            self.sqs("GetQueueAttributes", json!({ "QueueUrl": dead, "AttributeNames": ["QueueArn"] }));
+        let arn = asked["Attributes"]["QueueArn"].as_str().expect("a queue's ARN").to_string();
+        let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES });
+        let jobs = self.create_queue(&name, json!({ "RedrivePolicy": redrive.to_string() }));
+        QueueUrls { jobs, dead }
+    }
+
+    fn create_queue(&self, name: &str, attributes: Value) -> String {
+        let created = self.sqs("CreateQueue", json!({ "QueueName": name, "Attributes": attributes }));
+        created["QueueUrl"].as_str().expect("a queue's URL").to_string()
+    }
+
+    fn sqs(&self, action: &str, request: Value) -> Value {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0".to_string()),
+            ("x-amz-target", format!("AmazonSQS.{action}")),
+        ];
+        let answer = self.as_root(sign::SQS, "POST", "/", &headers, &request.to_string());
+        serde_json::from_str(&answer).expect("an answer in JSON")
+    }
+
+    /// IAM API Reference: form fields in, XML out.
+    fn iam(&self, action: &str, fields: &[(&str, &str)]) -> String {
+        let mut body = format!("Action={action}&Version=2010-05-08&UserName={USER}");
+        for (name, value) in fields {
+            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            body.push_str(&format!("&{name}={encoded}"));
+        }
+        let headers = [("content-type", "application/x-www-form-urlencoded".to_string())];
+        self.as_root("iam", "POST", "/", &headers, &body)
+    }
+
+    /// What is set up by an administrator. Panics unless it is done.
+    fn as_root(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, String)],
+        body: &str,
+    ) -> String {
+        let url = format!("{}{path}", self.endpoint);
+        let signable = Signable { method, url: &url, headers, body: body.as_bytes() };
+        let signature = sign::sign(&signable, service, REGION, &self.root, SystemTime::now()).unwrap();
+        let mut request = ureq::http::Request::builder().method(method).uri(&url);
+        let given = headers.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in
+            given.chain(signature.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+        {
+            request = request.header(name, value);
+        }
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
+        let mut response = agent.run(request.body(body).unwrap()).unwrap();
+        let answer = response.body_mut().read_to_string().unwrap();
+        assert!(response.status().is_success(), "{method} {url} {body}: {} {answer}", response.status());
+        answer
+    }
+
+    fn start() -> Engine {
+        let program = installed();
+        // Other test processes may be after the same port at the same time.
+        let mut engine =
+            (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
+        engine.iam("CreateUser", &[]);
+        let allow = json!({ "Effect": "Allow", "Action": ["s3:*", "sqs:*"], "Resource": "*" });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string();
+        engine.iam("PutUserPolicy", &[("PolicyName", "images"), ("PolicyDocument", &policy)]);
+        let key = engine.iam("CreateAccessKey", &[]);
+        let field = |name| xml_element(&key, name).expect("an access key");
+        engine.user = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
+        engine
+    }
+
+    /// None if the engine ended, as it does when the port is taken.
+    fn start_on(program: &Path, port: u16) -> Option<Engine> {
+        let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("ministack-state-{port}"));
+        let _ = fs::remove_dir_all(&state);
+        fs::create_dir_all(&state).unwrap();
+        let root = Credentials::of_key(&format!("AKIAROOT{}", std::process::id()), "root-secret");
+        let mut keeper = Command::new("sh")
+            .args(["-c", KEEPER, "keeper"])
+            .arg(program)
+            .arg(&state)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("MINISTACK_HOST", "127.0.0.1")
+            .env("GATEWAY_PORT", port.to_string())
+            .env("AUTH", "true")
+            .env("MINISTACK_IMDS_V2_REQUIRED", "1")
+            .env("AWS_ACCESS_KEY_ID", &root.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &root.secret_access_key)
+            .env_remove("AWS_SESSION_TOKEN")
+            .env("TMPDIR", &state)
+            .env("STATE_DIR", state.join("state"))
+            .env("S3_DATA_DIR", state.join("s3"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            if keeper.try_wait().expect("the keeper can be waited for").is_some() {
+                return None;
+            }
+            if is_ready(&endpoint) {
+                return Some(Engine { endpoint, user: root.clone(), root, _keeper: keeper });
+            }
+            let log = || fs::read_to_string(state.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "ministack is not ready after {READY_WITHIN:?}:\n{}", log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn is_ready(endpoint: &str) -> bool {
+    let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).proxy(None);
+    config.build().new_agent().get(format!("{endpoint}/_ministack/ready")).call().is_ok()
+}
+
+/// Below 32768, where Linux does not take ports for outgoing connections from.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (offset % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A name that no other test has.
+fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The path of the program, installed if it is not yet. One process installs while others wait at the lock; what one has left
+/// half done, the next does again.
+fn installed() -> PathBuf {
+    let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
+    fs::create_dir_all(&engines).unwrap();
+    let lock = File::create(engines.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let home = engines.join(format!("ministack-{VERSION}"));
+    let complete = home.join("complete");
+    if !complete.exists() {
+        eprintln!("installing ministack {VERSION} into {}: once, takes some seconds", home.display());
+        let _ = fs::remove_dir_all(&home);
+        run(Command::new("python3").args(["-m", "venv"]).arg(&home));
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        run(Command::new(home.join("bin/python")).args(pip).arg(format!("ministack=={VERSION}")));
+        File::create(&complete).unwrap();
+    }
+    home.join("bin/ministack")
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdin(Stdio::null()).status();
+    let done = status.as_ref().is_ok_and(|status| status.success());
+    assert!(done, "{command:?} is needed to install the engine that these tests run on: {status:?}");
+}
