@@ -194,9 +194,10 @@ impl CredentialCache {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::mpsc::{Receiver, channel};
-    use std::sync::{Arc, Barrier};
+    use std::thread;
 
     use super::*;
 
@@ -313,24 +314,23 @@ mod tests {
     /// One thread is held up in a fetch; the others must not wait for it.
     #[test]
     fn one_fetches_while_the_others_use_the_old() {
-        let (release, gate) = channel::<()>();
+        let patience = Duration::from_secs(5);
+        let ((entered, in_fetch), (release, gate)) = (channel::<()>(), channel::<()>());
         let gate: Mutex<Receiver<()>> = Mutex::new(gate);
         let fetches = AtomicUsize::new(0);
-        let entered = Arc::new(Barrier::new(2));
-        let in_fetch = entered.clone();
         let cache = CredentialCache::new(Box::new(move || {
             let n = fetches.fetch_add(1, SeqCst);
             if n == 1 {
-                in_fetch.wait();
-                gate.lock().unwrap().recv().unwrap();
+                entered.send(()).unwrap();
+                gate.lock().unwrap().recv_timeout(patience).unwrap();
             }
             Ok(numbered(n, now() + HOUR * (n as u32 + 1)))
         }));
         assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY0");
         let late = now() + HOUR - REFRESH_EARLY;
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let slow = scope.spawn(|| cache.get(late).unwrap());
-            entered.wait();
+            in_fetch.recv_timeout(patience).unwrap();
             for _ in 0..100 {
                 assert_eq!(cache.get(late).unwrap().access_key_id, "KEY0");
             }
@@ -338,5 +338,15 @@ mod tests {
             assert_eq!(slow.join().unwrap().access_key_id, "KEY1");
         });
         assert_eq!(cache.get(late).unwrap().access_key_id, "KEY1");
+    }
+
+    #[test]
+    fn a_place_that_is_pointed_to_must_work() {
+        let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/");
+        let home = ("HOME", "/nonexistent");
+        let error = find(&[container, home].into_iter().collect()).unwrap_err();
+        assert!(error.contains(container.0), "{error}");
+        let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B")];
+        assert!(find(&keys.into_iter().chain([container]).collect()).is_ok());
     }
 }

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use crate::aws::client::Client;
-use crate::aws::credentials::CredentialCache;
+use crate::aws::credentials::{CredentialCache, Unavailable};
 use crate::aws::env::Env;
 
 pub mod client;
@@ -77,7 +77,8 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
     }
     match imds::region(env) {
         Ok(region) => checked_region(&region, "the region in the instance metadata"),
-        Err(_) => Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata \
+        Err(Unavailable::Broken(reason)) => Err(reason),
+        Err(Unavailable::Absent(_)) => Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata \
                        names a region; set it to something like eu-central-1"
             .to_string()),
     }
