@@ -7,7 +7,7 @@
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [`env`], a [`profile`], the [`container`]'s endpoint or the instance's
+//! - [`credentials`]: what it is made with, from the [environment](mod@env), a [`profile`], the [`container`]'s endpoint or the instance's
 //!   metadata ([`imds`], and [`metadata`] for what the two share).
 //!
 //! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference").
