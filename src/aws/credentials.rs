@@ -110,8 +110,8 @@ fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
     }
 }
 
-/// A token to be exchanged for keys, as EKS mounts it for a service account with a role. The exchange is not made here, and going
-/// on would mean to act as the node.
+/// A token to be exchanged for keys, as EKS mounts it for a service account with a role. The exchange is not made here, and
+/// going on would mean to act as the node.
 fn from_web_identity(env: &Env) -> Result<Credentials, Unavailable> {
     match env.get("AWS_WEB_IDENTITY_TOKEN_FILE") {
         None => Err(Unavailable::Absent("AWS_WEB_IDENTITY_TOKEN_FILE is not set".to_string())),

@@ -7,8 +7,8 @@
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [environment](mod@env), a [`profile`], the [`container`]'s endpoint or the instance's
-//!   metadata ([`imds`], and [`metadata`] for what the two share).
+//! - [`credentials`]: what it is made with, from the [environment](mod@env), a [`profile`], the [`container`]'s endpoint or
+//!   the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
 //! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference").
 
@@ -78,9 +78,11 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
     match imds::region(env) {
         Ok(region) => checked_region(&region, "the region in the instance metadata"),
         Err(Unavailable::Broken(reason)) => Err(reason),
-        Err(Unavailable::Absent(_)) => Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata \
-                       names a region; set it to something like eu-central-1"
-            .to_string()),
+        Err(Unavailable::Absent(_)) => {
+            Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, \
+             nor the instance metadata names a region; set it to something like eu-central-1"
+                .to_string())
+        }
     }
 }
 
