@@ -111,7 +111,8 @@ impl Client {
         &self.region
     }
 
-    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times and for [`CALL_BUDGET`] and the call's own wait.
+    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times and for [`CALL_BUDGET`] and the call's own wait; and if new
+    /// credentials are due, for as long as their fetch takes, which is seconds at most.
     pub fn call(&self, call: &Call) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + self.call_budget + call.wait;
         let mut tried = Tried::default();
@@ -208,8 +209,8 @@ impl Client {
         if call.method != "HEAD" && body.content_length().is_some_and(|bytes| bytes > call.max_bytes as u64) {
             return Err(Failure::TooLarge { max_bytes: call.max_bytes });
         }
-        let body =
-            read_body(body, call.max_bytes + 1).map_err(|e| Failure::Lost(format!("{status}, then {e}")))?;
+        let body = read_body(body, call.max_bytes.saturating_add(1))
+            .map_err(|e| Failure::Lost(format!("{status}, then {e}")))?;
         if body.len() > call.max_bytes {
             return Err(Failure::TooLarge { max_bytes: call.max_bytes });
         }

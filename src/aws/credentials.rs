@@ -72,8 +72,13 @@ pub enum Unavailable {
 /// Looks in all the places.
 pub fn find(env: &Env) -> Result<Credentials, String> {
     type Place = fn(&Env) -> Result<Credentials, Unavailable>;
-    let places: [Place; 4] =
-        [from_environment, profile::credentials, container::credentials, imds::credentials];
+    let places: [Place; 5] = [
+        from_environment,
+        profile::credentials,
+        from_web_identity,
+        container::credentials,
+        imds::credentials,
+    ];
     let mut absent = Vec::new();
     for place in places {
         match place(env) {
@@ -102,6 +107,18 @@ fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
         (None, Some(_)) => Err(Unavailable::Broken(
             "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither".to_string(),
         )),
+    }
+}
+
+/// A token to be exchanged for keys, as EKS mounts it for a service account with a role. The exchange is not made here, and
+/// going on would mean to act as the node.
+fn from_web_identity(env: &Env) -> Result<Credentials, Unavailable> {
+    match env.get("AWS_WEB_IDENTITY_TOKEN_FILE") {
+        None => Err(Unavailable::Absent("AWS_WEB_IDENTITY_TOKEN_FILE is not set".to_string())),
+        Some(path) => Err(Unavailable::Broken(format!(
+            "AWS_WEB_IDENTITY_TOKEN_FILE is {path}, but roles of service accounts are not supported here; use EKS Pod \
+             Identity, which sets AWS_CONTAINER_CREDENTIALS_FULL_URI, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ))),
     }
 }
 
@@ -194,9 +211,10 @@ impl CredentialCache {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::mpsc::{Receiver, channel};
-    use std::sync::{Arc, Barrier};
+    use std::thread;
 
     use super::*;
 
@@ -251,6 +269,7 @@ mod tests {
         for tried in [
             "AWS_ACCESS_KEY_ID is not set",
             "/nonexistent/.aws/credentials",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
             "AWS_EC2_METADATA_DISABLED",
             "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -313,24 +332,23 @@ mod tests {
     /// One thread is held up in a fetch; the others must not wait for it.
     #[test]
     fn one_fetches_while_the_others_use_the_old() {
-        let (release, gate) = channel::<()>();
+        let patience = Duration::from_secs(5);
+        let ((entered, in_fetch), (release, gate)) = (channel::<()>(), channel::<()>());
         let gate: Mutex<Receiver<()>> = Mutex::new(gate);
         let fetches = AtomicUsize::new(0);
-        let entered = Arc::new(Barrier::new(2));
-        let in_fetch = entered.clone();
         let cache = CredentialCache::new(Box::new(move || {
             let n = fetches.fetch_add(1, SeqCst);
             if n == 1 {
-                in_fetch.wait();
-                gate.lock().unwrap().recv().unwrap();
+                entered.send(()).unwrap();
+                gate.lock().unwrap().recv_timeout(patience).unwrap();
             }
             Ok(numbered(n, now() + HOUR * (n as u32 + 1)))
         }));
         assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY0");
         let late = now() + HOUR - REFRESH_EARLY;
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let slow = scope.spawn(|| cache.get(late).unwrap());
-            entered.wait();
+            in_fetch.recv_timeout(patience).unwrap();
             for _ in 0..100 {
                 assert_eq!(cache.get(late).unwrap().access_key_id, "KEY0");
             }
@@ -338,5 +356,20 @@ mod tests {
             assert_eq!(slow.join().unwrap().access_key_id, "KEY1");
         });
         assert_eq!(cache.get(late).unwrap().access_key_id, "KEY1");
+    }
+
+    #[test]
+    fn a_place_that_is_pointed_to_must_work() {
+        let home = ("HOME", "/nonexistent");
+        let keys = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B")];
+        for wrong in [
+            ("AWS_PROFILE", "nobody"),
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent"),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"),
+        ] {
+            let error = find(&[wrong, home].into_iter().collect()).unwrap_err();
+            assert!(error.contains(wrong.0) || error.contains(wrong.1), "{error}");
+            assert!(find(&keys.into_iter().chain([wrong, home]).collect()).is_ok());
+        }
     }
 }

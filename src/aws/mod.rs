@@ -7,15 +7,15 @@
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [environment](crate::env), a [`profile`], the [`container`]'s endpoint or the instance's
-//!   metadata ([`imds`], and [`metadata`] for what the two share).
+//! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s endpoint or
+//!   the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
 //! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference").
 
 use std::sync::Arc;
 
 use crate::aws::client::Client;
-use crate::aws::credentials::CredentialCache;
+use crate::aws::credentials::{CredentialCache, Unavailable};
 use crate::env::Env;
 
 pub mod client;
@@ -76,9 +76,12 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
     }
     match imds::region(env) {
         Ok(region) => checked_region(&region, "the region in the instance metadata"),
-        Err(_) => Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata \
-                       names a region; set it to something like eu-central-1"
-            .to_string()),
+        Err(Unavailable::Broken(reason)) => Err(reason),
+        Err(Unavailable::Absent(_)) => {
+            Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, \
+             nor the instance metadata names a region; set it to something like eu-central-1"
+                .to_string())
+        }
     }
 }
 

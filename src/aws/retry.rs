@@ -62,8 +62,8 @@ pub fn decide(failure: &Failure, tried: Tried) -> Decision {
     if is_passing(answer) { Decision::Retry } else { Decision::GiveUp }
 }
 
-/// S3 has a code for it; SQS says "Signature expired: … is now earlier than …" or "Signature not yet current: …" under a code
-/// that a wrong secret also gets.
+/// S3 has a code for it. SQS says "Signature expired: … is now earlier than …" or "Signature not yet current: …" under a
+/// code that a wrong secret also gets.
 fn blames_the_clock(answer: &Answer) -> bool {
     match answer.code.as_str() {
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,

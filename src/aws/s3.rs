@@ -72,7 +72,8 @@ impl S3Store {
         Call { headers, body: bytes, ..self.call("S3 PutObject", "PUT", key) }
     }
 
-    /// The object's headers, or none if there is no object.
+    /// The object's headers, or none if there is no object. An answer to HEAD has no words, so a bucket that is not there
+    /// looks like an object that is not there; `check` tells them apart.
     fn head(&self, key: &Key) -> Result<Option<Reply>, StoreError> {
         match self.client.call(&self.call("S3 HeadObject", "HEAD", key)) {
             Ok(reply) => Ok(Some(reply)),

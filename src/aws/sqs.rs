@@ -262,10 +262,12 @@ mod tests {
     #[test]
     fn stale_receipts_are_no_error_and_others_are() {
         let entry = |id: &str, code: &str, message: &str| json!({"Id": id, "Code": code, "Message": message, "SenderFault": true});
+        let expired =
+            "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
         let stale = json!({"Failed": [
             entry("0", "ReceiptHandleIsInvalid", ""),
             entry("1", "AWS.SimpleQueueService.MessageNotInflight", ""),
-            entry("2", "InvalidParameterValue", "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."),
+            entry("2", "InvalidParameterValue", expired),
         ]});
         let wrong = json!({"Failed": [entry("0", "InvalidParameterValue", "Total VisibilityTimeout is beyond the limit")]});
         let server = Loopback::answering(vec![ok(&stale.to_string()), ok(&wrong.to_string())]);

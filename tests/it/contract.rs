@@ -15,12 +15,13 @@ use image_sharer::store::{Key, Store, StoreError};
 use crate::engine::{QueueUrls, engine};
 use crate::program::tempdir::TempDir;
 
-/// Runs every test of a suite on what `$make` makes, fresh for each.
+/// Runs every test of a suite on what `$make` makes, fresh for each. It may be anything that dereferences to what the suite
+/// takes: a box, or something that also holds, and in the end removes, what the store or queue lives in.
 macro_rules! contract {
     ($name:ident: $suite:ident on $make:expr; $($test:ident)+) => {
         mod $name {
             use super::*;
-            $(#[test] fn $test() { super::$suite::$test(&$make) })+
+            $(#[test] fn $test() { super::$suite::$test(&*$make) })+
         }
     };
 }
@@ -50,25 +51,22 @@ store_contract!(local_store, local_store());
 queue_contract!(sqs_queue, aws_queue());
 queue_contract!(local_queue, local_queue());
 
-/// A store under test. What it needs to live, such as a directory, is in the box with it.
-pub type StoreUnderTest = Box<dyn Store>;
-
 /// A queue under test, and if it can be looked into, its dead-letter queue.
 pub struct QueueUnderTest {
     pub jobs: Box<dyn Queue>,
     pub dead: Option<Box<dyn Queue>>,
 }
 
-fn aws_store() -> StoreUnderTest {
+fn aws_store() -> Box<dyn Store> {
     let aws = Aws::new(engine().env_with(&[]), "").unwrap();
     Box::new(S3Store::new(&aws, &engine().new_bucket()).unwrap())
 }
 
-fn aws_queue() -> QueueUnderTest {
+fn aws_queue() -> Box<QueueUnderTest> {
     let QueueUrls { jobs, dead } = engine().new_queue();
     let aws = Aws::new(engine().env_with(&[]), &jobs).unwrap();
     let queue = |url: &str| -> Box<dyn Queue> { Box::new(SqsQueue::new(&aws, url).unwrap()) };
-    QueueUnderTest { jobs: queue(&jobs), dead: Some(queue(&dead)) }
+    Box::new(QueueUnderTest { jobs: queue(&jobs), dead: Some(queue(&dead)) })
 }
 
 /// A store, and the directory that goes with it.
@@ -129,11 +127,11 @@ mod store {
 
     use super::*;
 
-    pub fn checks(store: &StoreUnderTest) {
+    pub fn checks(store: &dyn Store) {
         store.check().unwrap();
     }
 
-    pub fn creates_once(store: &StoreUnderTest) {
+    pub fn creates_once(store: &dyn Store) {
         let key = original();
         store.create(&key, b"first").unwrap();
         let again = store.create(&key, b"second");
@@ -141,7 +139,7 @@ mod store {
         assert_eq!(store.get(&key, 100).unwrap(), b"first");
     }
 
-    pub fn puts_again(store: &StoreUnderTest) {
+    pub fn puts_again(store: &dyn Store) {
         let key = Key::thumbnail(ImageId::random().unwrap(), Size::Small, ThumbnailFormat::Jpeg);
         store.put(&key, b"first").unwrap();
         store.put(&key, b"second").unwrap();
@@ -149,7 +147,7 @@ mod store {
     }
 
     /// All byte values, none at all, and as many as an upload may have.
-    pub fn gets_what_was_put(store: &StoreUnderTest) {
+    pub fn gets_what_was_put(store: &dyn Store) {
         let id = ImageId::random().unwrap();
         let every_byte: Vec<u8> = (0..=255).collect();
         let largest: Vec<u8> =
@@ -164,7 +162,7 @@ mod store {
         }
     }
 
-    pub fn gets_no_more_than_asked(store: &StoreUnderTest) {
+    pub fn gets_no_more_than_asked(store: &dyn Store) {
         let key = original();
         store.create(&key, &[7; 1000]).unwrap();
         assert_eq!(store.get(&key, 1000).unwrap().len(), 1000);
@@ -172,7 +170,7 @@ mod store {
         assert!(matches!(&more, Err(StoreError::TooLarge { max_bytes: 999, .. })), "{more:?}");
     }
 
-    pub fn misses_what_is_not_there(store: &StoreUnderTest) {
+    pub fn misses_what_is_not_there(store: &dyn Store) {
         let key = original();
         assert!(!store.exists(&key).unwrap());
         let got = store.get(&key, 100);
@@ -183,7 +181,7 @@ mod store {
         assert!(!store.exists(&sibling).unwrap());
     }
 
-    pub fn deletes(store: &StoreUnderTest) {
+    pub fn deletes(store: &dyn Store) {
         let (key, other) = (original(), original());
         store.create(&key, b"x").unwrap();
         store.create(&other, b"y").unwrap();
@@ -194,7 +192,7 @@ mod store {
         store.create(&key, b"again").unwrap();
     }
 
-    pub fn one_creates_of_many(store: &StoreUnderTest) {
+    pub fn one_creates_of_many(store: &dyn Store) {
         let key = original();
         let create = |n: u8| store.create(&key, &[n; 100]).is_ok();
         let created: Vec<u8> = thread::scope(|scope| {

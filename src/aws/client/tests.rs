@@ -115,8 +115,37 @@ fn silence_is_bounded_in_time() {
     }
 }
 
+/// A byte now and then keeps a connection alive, but not a call.
 #[test]
-fn a_dribbling_answer_is_bounded_in_size() {
+fn a_dribbling_answer_is_bounded_in_time() {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/images/key", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            thread::spawn(move || {
+                let mut dribble = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n".to_vec();
+                dribble.resize(1000, b'x');
+                for byte in dribble {
+                    if connection.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+            });
+        }
+    });
+    let mut client = client();
+    (client.attempt_timeout, client.call_budget) = (Duration::from_millis(400), Duration::from_millis(1000));
+    let start = Instant::now();
+    let error = client.call(&Call { url, ..get(&Loopback::answering(vec![])) }).err().unwrap();
+    assert!(matches!(error.failure, Failure::Lost(_)), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_long_answer_is_bounded_in_size() {
     let long = "x".repeat(1001);
     let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{long}\r\n0\r\n\r\n");
     for answer in [ok(&long), chunked] {
