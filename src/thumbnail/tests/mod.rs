@@ -363,13 +363,16 @@ fn a_gif_gives_its_first_frame_on_its_canvas() {
     assert_near(&large(&animation, Jpeg), (300, 300), RED, 4);
 }
 
+/// Depth, color type and interlacing; chunks; rows; the colours on the left and on the right.
+type Case<'a> = ([u8; 3], Chunks<'a>, Vec<u8>, [Rgb<u8>; 2]);
+
 #[test]
 fn pngs_of_every_kind() {
     let grey = Rgb([0x80, 0x80, 0x80]);
     // Eight pixels wide and two high: dark or first on the left, light or second on the right.
     let row = |left: &[u8], right: &[u8]| [&[0][..], &left.repeat(4), &right.repeat(4)].concat().repeat(2);
     let palette: &[u8] = &[220, 30, 30, 30, 180, 30];
-    let cases: [([u8; 3], Chunks, Vec<u8>, [Rgb<u8>; 2]); 7] = [
+    let cases: [Case; 7] = [
         ([16, 2, 0], &[], row(&[220, 1, 30, 2, 30, 3], &[30, 9, 180, 9, 30, 9]), [RED, GREEN]),
         ([16, 0, 0], &[], row(&[0, 0], &[0x80, 0x12]), [Rgb([0; 3]), grey]),
         ([8, 0, 0], &[], row(&[0], &[0x80]), [Rgb([0; 3]), grey]),
