@@ -9,8 +9,9 @@ use image::{DynamicImage, ImageDecoder, Limits};
 use super::Undecodable;
 use super::decode::{Picture, count_pixels};
 
-/// RGBA for the canvas, and once more for a frame that does not lie on it edge to edge.
-const BYTES_PER_PIXEL: u64 = 4 + 4;
+/// Measured as the growth of the resident set: RGBA for the canvas, once more for a frame that does not lie on it edge to
+/// edge, and the palette indices.
+const BYTES_PER_PIXEL: u64 = 4 + 4 + 1;
 
 pub fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let decoder = open(gif, max_pixels)?;

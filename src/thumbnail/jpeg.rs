@@ -29,16 +29,16 @@ const SOS: u8 = 0xda;
 const APP0: u8 = 0xe0;
 const APP14: u8 = 0xee;
 
-/// Coefficients are 16 bits a sample. A progressive picture keeps all of them, and in its last scans a copy may wait for
-/// the threads that turn them to pixels; in a sequential one only those that wait. To that, the planes and the pixels at
-/// the scale of the decode. Measured as the growth of the resident set, which stays under this even with busy cores.
+/// Coefficients are 16 bits a sample. A progressive picture keeps all of them; and any picture's wait in a queue for the
+/// threads that turn them to pixels. Eight decodes at once on two cores queued less than a quarter of them, so half are
+/// counted. To that, the planes and the pixels at the scale of the decode. Measured as the growth of the resident set.
 pub fn cost(jpeg: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let (mut decoder, full) = open(jpeg, max_pixels)?;
     let samples = count_samples(jpeg, full);
     let (width, height) = scale(&mut decoder, full, Fit::Cover)?;
     let scaled = u64::from(width) * u64::from(height);
     let coefficients =
-        if full.coding_process == CodingProcess::DctProgressive { 4 * samples } else { 2 * samples };
+        if full.coding_process == CodingProcess::DctProgressive { 3 * samples } else { samples };
     let planes = samples * scaled / (u64::from(full.width) * u64::from(full.height));
     let pixels = scaled * (full.pixel_format.pixel_bytes() as u64 + 3);
     Ok(coefficients + planes + pixels)

@@ -9,6 +9,7 @@ use jpeg_encoder::ColorType;
 use moxcms::ColorProfile;
 use pictures::*;
 
+use super::decode::decode;
 use super::{Fit, Thumbnails, Undecodable, broken, make};
 use crate::format::ThumbnailFormat::{self, Jpeg, Png};
 use crate::size::Size;
@@ -225,6 +226,23 @@ fn jpegs_of_every_kind() {
 }
 
 #[test]
+fn a_jpeg_is_scaled_in_the_decoder_no_further_than_the_thumbnail_needs() {
+    let cases = [
+        ((4000, 1500), Fit::Cover, (4000, 1500)),
+        ((1500, 4000), Fit::Cover, (1500, 4000)),
+        ((4000, 2500), Fit::Cover, (2000, 1250)),
+        ((4000, 1500), Fit::Contain, (2000, 750)),
+        ((1500, 4000), Fit::Contain, (750, 2000)),
+        ((3, 9700), Fit::Cover, (3, 9700)),
+    ];
+    for ((width, height), fit, wanted) in cases {
+        let picture = decode(&jpeg(&quadrants(width, height)), fit, MAX_PIXELS).unwrap();
+        assert_eq!(picture.pixels.dimensions(), wanted);
+        assert_eq!(picture.dimensions, (width, height));
+    }
+}
+
+#[test]
 fn cmyk_and_ycck_are_not_inverted() {
     let ink: Vec<u8> = (0..800 * 600)
         .flat_map(|i| if i % 800 < 400 { [0, 255, 255, 0] } else { [255, 0, 0, 128] })
@@ -242,7 +260,13 @@ fn adobe_rgb_components_are_not_taken_for_ycbcr() {
     let as_is = jpeg_of(&rgb, 640, 640, ColorType::Ycbcr);
     let jfif_length = 2 + 2 + usize::from(u16::from_be_bytes([as_is[4], as_is[5]]));
     let adobe = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
-    let original = [adobe, &as_is[jfif_length..]].concat();
+    let mut original = [adobe, &as_is[jfif_length..]].concat();
+    let frame = original.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let scan = original.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    for component in 0..3 {
+        original[frame + 10 + 3 * component] = component as u8 + 1;
+        original[scan + 5 + 2 * component] = component as u8 + 1;
+    }
     assert_corners(&large(&original, Png), [RED, GREEN, BLUE, WHITE]);
 }
 
@@ -339,13 +363,16 @@ fn a_gif_gives_its_first_frame_on_its_canvas() {
     assert_near(&large(&animation, Jpeg), (300, 300), RED, 4);
 }
 
+/// Depth, color type and interlacing; chunks; rows; the colours on the left and on the right.
+type Case<'a> = ([u8; 3], Chunks<'a>, Vec<u8>, [Rgb<u8>; 2]);
+
 #[test]
 fn pngs_of_every_kind() {
     let grey = Rgb([0x80, 0x80, 0x80]);
     // Eight pixels wide and two high: dark or first on the left, light or second on the right.
     let row = |left: &[u8], right: &[u8]| [&[0][..], &left.repeat(4), &right.repeat(4)].concat().repeat(2);
     let palette: &[u8] = &[220, 30, 30, 30, 180, 30];
-    let cases: [([u8; 3], &[(&[u8; 4], &[u8])], Vec<u8>, [Rgb<u8>; 2]); 7] = [
+    let cases: [Case; 7] = [
         ([16, 2, 0], &[], row(&[220, 1, 30, 2, 30, 3], &[30, 9, 180, 9, 30, 9]), [RED, GREEN]),
         ([16, 0, 0], &[], row(&[0, 0], &[0x80, 0x12]), [Rgb([0; 3]), grey]),
         ([8, 0, 0], &[], row(&[0], &[0x80]), [Rgb([0; 3]), grey]),

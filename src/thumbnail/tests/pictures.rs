@@ -12,6 +12,9 @@ pub const GREEN: Rgb<u8> = Rgb([30, 180, 30]);
 pub const BLUE: Rgb<u8> = Rgb([30, 30, 220]);
 pub const WHITE: Rgb<u8> = Rgb([250, 250, 250]);
 
+/// Chunks of a PNG or WebP: name and data.
+pub type Chunks<'a> = &'a [(&'a [u8; 4], &'a [u8])];
+
 /// One pixel, lossy.
 pub const WEBP_LOSSY: &[u8] =
     b"RIFF\"\0\0\0WEBPVP8 \x16\0\0\x000\x01\0\x9d\x01*\x01\0\x01\0\x0e\xc0\xfe%\xa4\0\x03p\0\0\0\0";
@@ -68,7 +71,7 @@ pub fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
 pub fn png_of(
     (width, height): (u32, u32),
     [depth, color, interlace]: [u8; 3],
-    chunks: &[(&[u8; 4], &[u8])],
+    chunks: Chunks,
     rows: &[u8],
 ) -> Vec<u8> {
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
@@ -160,7 +163,7 @@ pub fn webp(picture: impl Into<DynamicImage>) -> Vec<u8> {
 }
 
 /// A WebP with the extended header: the flags, the canvas, and the chunks behind it.
-pub fn webp_extended(flags: u8, (width, height): (u32, u32), chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+pub fn webp_extended(flags: u8, (width, height): (u32, u32), chunks: Chunks) -> Vec<u8> {
     let mut header = vec![flags, 0, 0, 0];
     header.extend(&(width - 1).to_le_bytes()[..3]);
     header.extend(&(height - 1).to_le_bytes()[..3]);
