@@ -10,7 +10,7 @@ use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
 use image_sharer::queue::Queue;
 use image_sharer::size::Size;
-use image_sharer::store::{Key, Store, StoreError};
+use image_sharer::store::{Key, Store};
 
 use crate::engine::{QueueUrls, engine};
 use crate::program::tempdir::TempDir;
@@ -70,39 +70,23 @@ fn aws_queue() -> Box<QueueUnderTest> {
 }
 
 /// A store, and the directory that goes with it.
-struct OnDirectory {
-    store: LocalStore,
-    _directory: TempDir,
-}
+struct OnDirectory(LocalStore, #[expect(dead_code, reason = "removed when dropped")] TempDir);
 
-impl Store for OnDirectory {
-    fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        self.store.create(key, bytes)
-    }
-    fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        self.store.put(key, bytes)
-    }
-    fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
-        self.store.get(key, max_bytes)
-    }
-    fn exists(&self, key: &Key) -> Result<bool, StoreError> {
-        self.store.exists(key)
-    }
-    fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        self.store.delete(key)
-    }
-    fn check(&self) -> Result<(), StoreError> {
-        self.store.check()
+impl std::ops::Deref for OnDirectory {
+    type Target = LocalStore;
+
+    fn deref(&self) -> &LocalStore {
+        &self.0
     }
 }
 
-fn local_store() -> StoreUnderTest {
+fn local_store() -> OnDirectory {
     let directory = TempDir::new();
-    Box::new(OnDirectory { store: LocalStore::open(directory.path()).unwrap(), _directory: directory })
+    OnDirectory(LocalStore::open(directory.path()).unwrap(), directory)
 }
 
-fn local_queue() -> QueueUnderTest {
-    QueueUnderTest { jobs: Box::new(LocalQueue::default()), dead: None }
+fn local_queue() -> Box<QueueUnderTest> {
+    Box::new(QueueUnderTest { jobs: Box::new(LocalQueue::default()), dead: None })
 }
 
 fn original() -> Key {

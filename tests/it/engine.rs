@@ -91,6 +91,26 @@ impl Engine {
         bucket
     }
 
+    /// Lets viewers without a key read the bucket's objects, as CloudFront does.
+    pub fn let_everyone_read(&self, bucket: &str) {
+        let resource = format!("arn:aws:s3:::{bucket}/*");
+        let allow =
+            json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string();
+        self.as_root(sign::S3, "PUT", &format!("/{bucket}?policy="), &[], &policy);
+    }
+
+    /// How many objects are in the bucket.
+    pub fn objects_in(&self, bucket: &str) -> usize {
+        let listed = self.as_root(sign::S3, "GET", &format!("/{bucket}?list-type=2"), &[], "");
+        listed.matches("<Key>").count()
+    }
+
+    /// Sends whatever text to a queue.
+    pub fn send_message(&self, queue_url: &str, body: &str) {
+        self.sqs("SendMessage", json!({ "QueueUrl": queue_url, "MessageBody": body }));
+    }
+
     /// A fresh queue, whose messages go to a dead-letter queue as the template has it.
     pub fn new_queue(&self) -> QueueUrls {
         let name = unique("jobs");

@@ -1,7 +1,6 @@
 //! Every row of the contract's table, by curl, against the real server.
 
 use std::fs;
-use std::sync::LazyLock;
 
 use image::ImageFormat;
 
@@ -12,11 +11,8 @@ use crate::raw::Client;
 
 const MIB: usize = 1_048_576;
 
-/// Shared by the tests that only ask.
-static SERVER: LazyLock<LocalServer> = LazyLock::new(LocalServer::start);
-
 /// A POST with this multipart body, which curl would not make by itself.
-fn post_multipart(content_type: &str, body: &[u8], arguments: &[&str]) -> Reply {
+fn post_multipart(server: &LocalServer, content_type: &str, body: &[u8], arguments: &[&str]) -> Reply {
     let directory = TempDir::new();
     let path = directory.path().join("body");
     fs::write(&path, body).unwrap();
@@ -24,7 +20,7 @@ fn post_multipart(content_type: &str, body: &[u8], arguments: &[&str]) -> Reply 
     let content_type = format!("Content-Type: {content_type}");
     let mut all = vec!["--data-binary", &data, "-H", &content_type, "-H", "Accept: application/json"];
     all.extend(arguments);
-    all.push(&SERVER.url);
+    all.push(&server.url);
     curl(&all)
 }
 
@@ -36,20 +32,22 @@ fn refused(reply: &Reply, status: u16, hint: &str) {
 
 #[test]
 fn row_202() {
-    let urls = upload(&SERVER.url, &pictures::jpeg(64, 64)).urls();
+    let server = LocalServer::start();
+    let urls = upload(&server.url, &pictures::jpeg(64, 64)).urls();
     let names =
         [&urls.original, &urls.small, &urls.medium, &urls.large].map(|url| url.rsplit('/').next().unwrap());
     assert_eq!(names, ["original.jpg", "small.jpg", "medium.jpg", "large.jpg"]);
-    assert!(urls.original.starts_with(&SERVER.url));
+    assert!(urls.original.starts_with(&server.url));
     assert_eq!(
         urls.original.len(),
-        SERVER.url.len() + "/0123456789abcdef0123456789abcdef/original.jpg".len()
+        server.url.len() + "/0123456789abcdef0123456789abcdef/original.jpg".len()
     );
 }
 
 #[test]
 fn the_answer_reads_in_order() {
-    let reply = upload(&SERVER.url, &pictures::jpeg(64, 64));
+    let server = LocalServer::start();
+    let reply = upload(&server.url, &pictures::jpeg(64, 64));
     let text = String::from_utf8(reply.body).unwrap();
     let at = ["original", "small", "medium", "large"].map(|name| text.find(&format!("\"{name}\":")).unwrap());
     assert!(at.is_sorted(), "{text}");
@@ -57,19 +55,21 @@ fn the_answer_reads_in_order() {
 
 #[test]
 fn row_405() {
+    let server = LocalServer::start();
     for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
-        let reply = curl(&["-X", method, &SERVER.url]);
+        let reply = curl(&["-X", method, &server.url]);
         refused(&reply, 405, "POST");
         assert_eq!(reply.header("Allow"), Some("POST"));
     }
-    let reply = curl(&["--head", &SERVER.url]);
+    let reply = curl(&["--head", &server.url]);
     assert_eq!((reply.status, reply.header("Allow")), (405, Some("POST")));
 }
 
 #[test]
 fn row_406() {
+    let server = LocalServer::start();
     let image = pictures::jpeg(64, 64);
-    let accepting = |accept: &str| upload_accepting(&SERVER.url, &image, accept, &[]);
+    let accepting = |accept: &str| upload_accepting(&server.url, &image, accept, &[]);
     for accept in ["*/*", "text/html", "application/*", "application/json;q=0"] {
         refused(&accepting(&format!("Accept: {accept}")), 406, "Accept: application/json");
     }
@@ -82,28 +82,30 @@ fn row_406() {
 
 #[test]
 fn row_413() {
+    let server = LocalServer::start();
     for expect in ["Expect: 100-continue", "Expect:"] {
         let arguments = ["-H", expect];
         assert_eq!(
-            upload_with(&SERVER.url, &pictures::jpeg_of_bytes(MIB), &arguments).status,
+            upload_with(&server.url, &pictures::jpeg_of_bytes(MIB), &arguments).status,
             202,
             "exactly 1 MiB"
         );
-        refused(&upload_with(&SERVER.url, &pictures::jpeg_of_bytes(MIB + 1), &arguments), 413, "1048576");
-        refused(&upload_with(&SERVER.url, &vec![0; 8_000_000], &arguments), 413, "1048576");
+        refused(&upload_with(&server.url, &pictures::jpeg_of_bytes(MIB + 1), &arguments), 413, "1048576");
+        refused(&upload_with(&server.url, &vec![0; 8_000_000], &arguments), 413, "1048576");
     }
     let image = pictures::jpeg_of_bytes(MIB);
     let other = |bytes: usize| "x".repeat(bytes);
     let with_field = |bytes: usize| {
         let field = format!("caption={}", other(bytes));
-        upload_with(&SERVER.url, &image, &["-F", &field]).status
+        upload_with(&server.url, &image, &["-F", &field]).status
     };
     assert_eq!((with_field(65_536), with_field(65_537)), (202, 413));
 }
 
 #[test]
 fn row_413_does_not_read_an_absurd_body() {
-    let mut client = Client::connect(&SERVER.address);
+    let server = LocalServer::start();
+    let mut client = Client::connect(&server.address);
     client.send(
         "POST / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nContent-Length: 100000000000000\r\n\r\n",
     );
@@ -112,27 +114,29 @@ fn row_413_does_not_read_an_absurd_body() {
 
 #[test]
 fn rows_411_414_417_431_505() {
-    refused(&upload_with(&SERVER.url, b"x", &["-H", "Transfer-Encoding: chunked"]), 411, "Content-Length");
-    refused(&curl(&[&format!("{}/{}", SERVER.url, "a".repeat(9000))]), 414, "8192");
-    refused(&upload_with(&SERVER.url, b"x", &["-H", "Expect: miracles"]), 417, "100-continue");
+    let server = LocalServer::start();
+    refused(&upload_with(&server.url, b"x", &["-H", "Transfer-Encoding: chunked"]), 411, "Content-Length");
+    refused(&curl(&[&format!("{}/{}", server.url, "a".repeat(9000))]), 414, "8192");
+    refused(&upload_with(&server.url, b"x", &["-H", "Expect: miracles"]), 417, "100-continue");
     let cookie = format!("Cookie: {}", "a".repeat(17_000));
-    refused(&curl(&["-H", &cookie, &SERVER.url]), 431, "16384");
+    refused(&curl(&["-H", &cookie, &server.url]), 431, "16384");
     let many: Vec<String> = (0..70).map(|n| format!("X-{n}: y")).collect();
     let arguments: Vec<&str> =
-        many.iter().flat_map(|header| ["-H", header]).chain([SERVER.url.as_str()]).collect();
+        many.iter().flat_map(|header| ["-H", header]).chain([server.url.as_str()]).collect();
     refused(&curl(&arguments), 431, "64");
-    let mut client = Client::connect(&SERVER.address);
+    let mut client = Client::connect(&server.address);
     client.send("GET / HTTP/2.0\r\nHost: a\r\n\r\n");
     assert_eq!(client.status(), 505);
 }
 
 #[test]
 fn row_408() {
-    let mut slow_head = Client::connect(&SERVER.address);
+    let server = LocalServer::start();
+    let mut slow_head = Client::connect(&server.address);
     slow_head.send("POST / HTTP/1.1\r\nHost: a\r\n");
-    let mut slow_body = Client::connect(&SERVER.address);
+    let mut slow_body = Client::connect(&server.address);
     slow_body.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
-    let mut silent = Client::connect(&SERVER.address);
+    let mut silent = Client::connect(&server.address);
     for mut client in [slow_head.take(), slow_body.take(), silent.take()] {
         let answer = client.answer();
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("Connection: close"), "{answer}");
@@ -141,37 +145,39 @@ fn row_408() {
 
 #[test]
 fn row_400_multipart() {
+    let server = LocalServer::start();
     let jpeg = pictures::jpeg(64, 64);
     refused(
-        &curl(&["-d", "image=x", "-H", "Accept: application/json", &SERVER.url]),
+        &curl(&["-d", "image=x", "-H", "Accept: application/json", &server.url]),
         400,
         "multipart/form-data",
     );
-    refused(&curl(&["-F", "picture=x", "-H", "Accept: application/json", &SERVER.url]), 400, "named image");
-    refused(&upload(&SERVER.url, b""), 400, "empty");
-    refused(&upload_with(&SERVER.url, &jpeg, &["-F", "image=second"]), 400, "one picture");
+    refused(&curl(&["-F", "picture=x", "-H", "Accept: application/json", &server.url]), 400, "named image");
+    refused(&upload(&server.url, b""), 400, "empty");
+    refused(&upload_with(&server.url, &jpeg, &["-F", "image=second"]), 400, "one picture");
     let body = b"--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\r\n";
-    refused(&post_multipart("multipart/form-data; boundary=b", body, &[]), 400, "closing boundary");
+    refused(&post_multipart(&server, "multipart/form-data; boundary=b", body, &[]), 400, "closing boundary");
 }
 
 #[test]
 fn row_400_pictures() {
+    let server = LocalServer::start();
     let jpeg = pictures::jpeg(64, 64);
     for bytes in
         [&b"plain text"[..], b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", b"BM\x00\x00", b"\xff\xd8\xff"]
     {
-        assert_eq!(upload(&SERVER.url, bytes).status, 400, "{bytes:?}");
+        assert_eq!(upload(&server.url, bytes).status, 400, "{bytes:?}");
     }
-    assert_eq!(upload_with(&SERVER.url, b"text", &["-F", "other=x;type=image/png"]).status, 400);
-    refused(&upload(&SERVER.url, &jpeg[..jpeg.len() / 2]), 400, "end");
+    assert_eq!(upload_with(&server.url, b"text", &["-F", "other=x;type=image/png"]).status, 400);
+    refused(&upload(&server.url, &jpeg[..jpeg.len() / 2]), 400, "end");
     let samples = [ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP].map(pictures::opaque);
     for sample in samples {
-        assert_eq!(upload(&SERVER.url, &sample[..sample.len() - 20]).status, 400, "cut short");
+        assert_eq!(upload(&server.url, &sample[..sample.len() - 20]).status, 400, "cut short");
     }
     let mut png = pictures::opaque(ImageFormat::Png);
     let middle = png.len() / 2;
     png[middle] ^= 1;
-    refused(&upload(&SERVER.url, &png), 400, "checksum");
+    refused(&upload(&server.url, &png), 400, "checksum");
 }
 
 #[test]
@@ -195,31 +201,33 @@ fn row_503() {
 
 #[test]
 fn rows_are_checked_in_order() {
+    let server = LocalServer::start();
     let large = vec![0; 3_000_000];
-    assert_eq!(upload_accepting(&SERVER.url, &large, "Accept: text/html", &["-X", "PUT"]).status, 405);
-    assert_eq!(upload_accepting(&SERVER.url, &large, "Accept: text/html", &[]).status, 406);
-    assert_eq!(post_multipart("text/plain", &large, &[]).status, 413);
-    assert_eq!(post_multipart("text/plain", b"x", &[]).status, 400);
+    assert_eq!(upload_accepting(&server.url, &large, "Accept: text/html", &["-X", "PUT"]).status, 405);
+    assert_eq!(upload_accepting(&server.url, &large, "Accept: text/html", &[]).status, 406);
+    assert_eq!(post_multipart(&server, "text/plain", &large, &[]).status, 413);
+    assert_eq!(post_multipart(&server, "text/plain", b"x", &[]).status, 400);
     // Framing is the gate's, and comes before all of them.
     assert_eq!(
-        upload_with(&SERVER.url, b"x", &["-X", "PUT", "-H", "Transfer-Encoding: chunked"]).status,
+        upload_with(&server.url, b"x", &["-X", "PUT", "-H", "Transfer-Encoding: chunked"]).status,
         411
     );
 }
 
 #[test]
 fn other_paths() {
-    assert_eq!(curl(&[&format!("{}/healthz", SERVER.url)]).status, 200);
-    let reply = curl(&["-X", "POST", "-H", "Content-Length: 0", &format!("{}/healthz", SERVER.url)]);
+    let server = LocalServer::start();
+    assert_eq!(curl(&[&format!("{}/healthz", server.url)]).status, 200);
+    let reply = curl(&["-X", "POST", "-H", "Content-Length: 0", &format!("{}/healthz", server.url)]);
     refused(&reply, 405, "GET");
     assert_eq!(reply.header("Allow"), Some("GET, HEAD"));
     for path in
         ["/favicon.ico", "/healthz/", "//", "/../etc/passwd", "/0123456789abcdef0123456789abcdef/huge.jpg"]
     {
-        refused(&curl(&["--path-as-is", &format!("{}{path}", SERVER.url)]), 404, "POST an image");
+        refused(&curl(&["--path-as-is", &format!("{}{path}", server.url)]), 404, "POST an image");
     }
     refused(
-        &curl(&[&format!("{}/0123456789abcdef0123456789abcdef/small.jpg", SERVER.url)]),
+        &curl(&[&format!("{}/0123456789abcdef0123456789abcdef/small.jpg", server.url)]),
         404,
         "no such image",
     );
@@ -228,6 +236,7 @@ fn other_paths() {
 /// What an existing client sends, byte for byte.
 #[test]
 fn the_existing_client() {
+    let server = LocalServer::start();
     let jpeg = pictures::jpeg(64, 64);
     let part = format!(
         "--quoted\r\nContent-Type: image/jpeg\r\nContent-Disposition: form-data; name=\"image\"; filename=\"cat.jpg\"\r\n\
@@ -235,7 +244,7 @@ fn the_existing_client() {
         jpeg.len()
     );
     let body = [part.as_bytes(), &jpeg, b"\r\n--quoted--\r\n"].concat();
-    let mut client = Client::connect(&SERVER.address);
+    let mut client = Client::connect(&server.address);
     client.send(&format!(
         "POST / HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=\"quoted\"\r\nContent-Length: {}\r\n\
          Host: a\r\nConnection: Keep-Alive\r\nUser-Agent: Apache-HttpClient/4.5.13 (Java/17)\r\n\r\n",
@@ -247,17 +256,19 @@ fn the_existing_client() {
 
 #[test]
 fn names_and_declared_types_are_not_believed() {
+    let server = LocalServer::start();
     let directory = TempDir::new();
     let path = directory.path().join("x");
     fs::write(&path, pictures::opaque(ImageFormat::Png)).unwrap();
     let field = format!("image=@{};type=image/jpeg;filename=\"../../a\\\"b;c.jpg\"", path.display());
-    let reply = curl(&["-F", &field, "-H", "Accept: application/json", &SERVER.url]);
+    let reply = curl(&["-F", &field, "-H", "Accept: application/json", &server.url]);
     assert!(reply.urls().original.ends_with("/original.png"));
 }
 
 #[test]
 fn connections_are_kept_alive() {
-    let mut client = Client::connect(&SERVER.address);
+    let server = LocalServer::start();
+    let mut client = Client::connect(&server.address);
     for _ in 0..3 {
         client.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.status(), 200);

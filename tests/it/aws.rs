@@ -1,0 +1,351 @@
+//! The pipeline on S3 and SQS: `server` and `worker` as programs of their own, on a real engine that checks signatures.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use image::ImageFormat;
+use image_sharer::aws::{Aws, SqsQueue};
+use image_sharer::format::{Format, ThumbnailFormat};
+use image_sharer::image_id::ImageId;
+use image_sharer::job::Job;
+use image_sharer::local::LocalQueue;
+use image_sharer::queue::{Depth, Queue, VISIBILITY_SECONDS};
+use image_sharer::store::Key;
+use image_sharer::worker::heartbeat::Heartbeat;
+
+use crate::curl::{Urls, curl, upload};
+use crate::engine::{QueueUrls, engine};
+use crate::local::all_answer;
+use crate::pictures;
+use crate::program::{Program, run, wait_until};
+
+/// A bucket, a queue and a server on them.
+struct Stack {
+    server: Program,
+    url: String,
+    environment: Vec<(String, String)>,
+    queues: QueueUrls,
+}
+
+impl Stack {
+    fn start() -> Stack {
+        let (engine, queues) = (engine(), engine().new_queue());
+        let bucket = engine.new_bucket();
+        engine.let_everyone_read(&bucket);
+        let mut environment = engine.user_env();
+        for (name, value) in [
+            ("LISTEN", "127.0.0.1:0"),
+            ("IMAGES_BUCKET", &bucket),
+            ("JOBS_QUEUE_URL", &queues.jobs),
+            ("PUBLIC_URL", &format!("{}/{bucket}", engine.endpoint)),
+        ] {
+            environment.push((name.to_owned(), value.to_owned()));
+        }
+        let server = Program::start("server", &[], &environment);
+        let line = server.line_with(&["serving address="]);
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        Stack { url: format!("http://{address}"), server, environment, queues }
+    }
+
+    fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
+        let mut environment = self.environment.clone();
+        environment.push((name.to_owned(), value.to_owned()));
+        environment
+    }
+
+    fn worker(&self) -> Program {
+        let worker = Program::start("worker", &[], &self.environment);
+        worker.line_with(&["working"]);
+        worker
+    }
+
+    fn drain(&self) {
+        let output = run("worker", &["--drain"], &self.environment);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn queue(&self, url: &str) -> SqsQueue {
+        SqsQueue::new(&Aws::new(engine().env_with(&[]), url).unwrap(), url).unwrap()
+    }
+
+    fn depth(&self) -> Depth {
+        self.queue(&self.queues.jobs).depth().unwrap()
+    }
+}
+
+#[test]
+fn two_workers_make_all_thumbnails() {
+    let mut stack = Stack::start();
+    let mut workers = [stack.worker(), stack.worker()];
+    let samples = [
+        (pictures::jpeg(800, 500), "jpg"),
+        (pictures::opaque(ImageFormat::WebP), "jpg"),
+        (pictures::transparent(ImageFormat::Gif), "png"),
+        (pictures::undecodable_png(), "jpg"),
+    ];
+    let uploads: Vec<(Urls, &[u8], &str)> = (0..24)
+        .map(|number| &samples[number % samples.len()])
+        .map(|(picture, thumbnails)| (upload(&stack.url, picture).urls(), picture.as_slice(), *thumbnails))
+        .collect();
+    for (urls, original, thumbnails) in &uploads {
+        all_answer(urls, original, thumbnails);
+    }
+    wait_until("all messages are deleted", || stack.depth().is_empty().then_some(()));
+    let done = workers.each_ref().map(|worker| worker.count_lines_with(&["info job ", "outcome="]));
+    assert_eq!(done.iter().sum::<usize>(), uploads.len(), "each job once");
+    assert!(done.iter().all(|jobs| *jobs > 0), "both work: {done:?}");
+
+    let reply = curl(&["--head", &uploads[0].0.small]);
+    assert_eq!(reply.header("Cache-Control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(
+        curl(&[&format!("{}/{}", stack.url, "0123456789abcdef0123456789abcdef/small.jpg")]).status,
+        404
+    );
+
+    stack.server.terminate();
+    assert!(stack.server.exit().success());
+    workers.iter().for_each(Program::terminate);
+    for worker in &mut workers {
+        assert!(worker.exit().success());
+        worker.line_with(&["stopped finished=true"]);
+    }
+}
+
+#[test]
+fn check_tells_what_is_wrong() {
+    let stack = Stack::start();
+    for program in ["server", "worker"] {
+        let output = run(program, &["--check"], &stack.environment);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.matches("ok ").count() == 2, "{text}");
+
+        let wrong = [
+            ("AWS_SECRET_ACCESS_KEY", "wrong", "SignatureDoesNotMatch", 2),
+            ("AWS_ACCESS_KEY_ID", "AKIAWRONG", "InvalidAccessKeyId", 1),
+            ("IMAGES_BUCKET", "no-such-bucket", "NoSuchBucket", 1),
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9", "127.0.0.1:9", 1),
+        ];
+        for (variable, value, expected, failures) in wrong {
+            let output = run(program, &["--check"], &stack.with(variable, value));
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(expected) && text.matches("FAILED").count() >= failures, "{text}");
+            assert!(!text.contains("wrong\n"), "a secret: {text}");
+        }
+    }
+}
+
+#[test]
+fn drain_works_until_the_queue_is_empty() {
+    let stack = Stack::start();
+    let picture = pictures::jpeg(400, 300);
+    let uploads: Vec<Urls> = (0..12).map(|_| upload(&stack.url, &picture).urls()).collect();
+    assert_eq!(stack.depth().visible, 12);
+    stack.drain();
+    assert!(stack.depth().is_empty());
+    uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+}
+
+#[test]
+fn the_job_of_a_killed_worker_is_finished_by_another() {
+    let stack = Stack::start();
+    let relay = Relay::to(&engine().endpoint);
+    let mut killed = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
+    let picture = pictures::jpeg(800, 600);
+    let urls = upload(&stack.url, &picture).urls();
+    relay.wait_for_connections(1); // it has the message, and waits for the original
+    killed.kill();
+    assert_eq!(stack.depth(), Depth { visible: 0, in_flight: 1, delayed: 0 });
+    let worker = stack.worker();
+    all_answer(&urls, &picture, "jpg");
+    worker.line_with(&["outcome=done", "receives=2"]);
+    wait_until("the message is deleted", || stack.depth().is_empty().then_some(()));
+}
+
+#[test]
+fn sigterm_finishes_the_job_in_hand() {
+    let stack = Stack::start();
+    let relay = Relay::to(&engine().endpoint);
+    let mut worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
+    let picture = pictures::jpeg(800, 600);
+    let urls = upload(&stack.url, &picture).urls();
+    relay.wait_for_connections(1);
+    worker.terminate();
+    worker.line_with(&["draining"]);
+    assert!(worker.is_running());
+    relay.open();
+    assert!(worker.exit().success());
+    worker.line_with(&["stopped finished=true"]);
+    all_answer(&urls, &picture, "jpg");
+    assert!(stack.depth().is_empty(), "settled before the end");
+}
+
+/// Past the visibility timeout, a watched message has not become visible; once it is no longer watched, it does.
+fn keeps_invisible(queue: &dyn Queue) {
+    let job = Job {
+        original: Key::original(ImageId::random().unwrap(), Format::Png),
+        thumbnails: ThumbnailFormat::Png,
+        uploaded_at: SystemTime::now(),
+    };
+    queue.send(&job).unwrap();
+    let received = queue.receive(1, Duration::from_secs(5)).unwrap();
+    let began = Instant::now();
+    let heartbeat = Heartbeat::default();
+    heartbeat.watch(&received[0].receipt);
+    thread::scope(|scope| {
+        scope.spawn(|| heartbeat.beat(queue));
+        while began.elapsed() < Duration::from_secs(u64::from(VISIBILITY_SECONDS) + 5) {
+            assert_eq!(
+                queue.receive(1, Duration::from_secs(5)).unwrap().len(),
+                0,
+                "after {:?}",
+                began.elapsed()
+            );
+        }
+        heartbeat.stop(&received[0].receipt);
+        let again = wait_until("the message", || queue.receive(1, Duration::from_secs(20)).unwrap().pop());
+        assert_eq!(again.receive_count, 2);
+        heartbeat.end();
+    });
+}
+
+#[test]
+fn a_heartbeat_keeps_a_message_invisible_on_sqs() {
+    let url = engine().new_queue().jobs;
+    keeps_invisible(&SqsQueue::new(&Aws::new(engine().env_with(&[]), &url).unwrap(), &url).unwrap());
+}
+
+#[test]
+fn a_heartbeat_keeps_a_message_invisible_on_one_machine() {
+    keeps_invisible(&LocalQueue::default());
+}
+
+#[test]
+fn a_passing_failure_is_tried_again_later() {
+    let stack = Stack::start();
+    let relay = Relay::to(&engine().endpoint);
+    relay.refuse();
+    let worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
+    let picture = pictures::jpeg(80, 60);
+    let urls = upload(&stack.url, &picture).urls();
+    worker.line_with(&["job failed", "receives=1", "again_in_seconds=5"]);
+    relay.open();
+    all_answer(&urls, &picture, "jpg");
+    worker.line_with(&["outcome=done", "receives=2"]);
+}
+
+#[test]
+fn an_unreadable_message_is_left_for_the_redrive() {
+    let stack = Stack::start();
+    engine().send_message(&stack.queues.jobs, "{\"version\":99}");
+    let worker = stack.worker();
+    worker.line_with(&["unreadable message", "version 99"]);
+    let picture = pictures::jpeg(80, 60);
+    all_answer(&upload(&stack.url, &picture).urls(), &picture, "jpg");
+    let left = Depth { visible: 0, in_flight: 1, delayed: 0 };
+    wait_until("only the unreadable message is left", || (stack.depth() == left).then_some(()));
+    worker.line_with(&["unreadable message", "receives=2"]); // its visibility timeout was not extended
+}
+
+#[test]
+fn no_202_without_a_job() {
+    let stack = Stack::start();
+    let server = Program::start("server", &[], &stack.with("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9"));
+    let line = server.line_with(&["serving address="]);
+    let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+    let reply = upload(&format!("http://{address}"), &pictures::jpeg(80, 60));
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(reply.header("Retry-After").is_some());
+    let line = server.line_with(&["unavailable", "queue", reply.header("X-Request-Id").unwrap()]);
+    assert!(line.contains("127.0.0.1:9"), "{line}");
+    assert_eq!(server.count_lines_with(&["original left behind"]), 0);
+    assert!(stack.depth().is_empty());
+    let bucket = stack.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET").unwrap().1.clone();
+    assert_eq!(engine().objects_in(&bucket), 0, "the original is taken back");
+}
+
+/// A way to the engine that can be closed and opened while programs use it.
+struct Relay {
+    url: String,
+    state: Arc<RelayState>,
+}
+
+#[derive(Default)]
+struct RelayState {
+    mode: Mutex<Mode>,
+    changed: Condvar,
+    connections: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Mode {
+    /// Takes connections and lets nothing through.
+    #[default]
+    Closed,
+    /// Closes connections at once.
+    Refusing,
+    Open,
+}
+
+impl Relay {
+    fn to(endpoint: &str) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let target = endpoint.trim_start_matches("http://").to_owned();
+        let state = Arc::new(RelayState::default());
+        let relaying = state.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (state, target) = (relaying.clone(), target.clone());
+                thread::spawn(move || relay(client, &target, &state));
+            }
+        });
+        Relay { url, state }
+    }
+
+    fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = mode;
+        self.state.changed.notify_all();
+    }
+
+    fn open(&self) {
+        self.set(Mode::Open);
+    }
+
+    fn refuse(&self) {
+        self.set(Mode::Refusing);
+    }
+
+    fn wait_for_connections(&self, count: usize) {
+        wait_until("a connection", || (self.state.connections.load(Ordering::SeqCst) >= count).then_some(()));
+    }
+}
+
+fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
+    state.connections.fetch_add(1, Ordering::SeqCst);
+    let mode = {
+        let mode = state.mode.lock().unwrap();
+        *state.changed.wait_while(mode, |mode| *mode == Mode::Closed).unwrap()
+    };
+    if mode == Mode::Refusing {
+        return;
+    }
+    let Ok(mut server) = TcpStream::connect(target) else { return };
+    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    thread::spawn(move || copy(&mut from_client, &mut to_server));
+    copy(&mut server, &mut client);
+}
+
+fn copy(from: &mut TcpStream, to: &mut TcpStream) {
+    let mut buffer = [0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
