@@ -93,6 +93,7 @@ impl Engine {
 
     /// Lets viewers without a key read the bucket's objects, as CloudFront does.
     pub fn let_everyone_read(&self, bucket: &str) {
+        self.as_root(sign::S3, "DELETE", &format!("/{bucket}?publicAccessBlock="), &[], "");
         let resource = format!("arn:aws:s3:::{bucket}/*");
         let allow =
             json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource });
