@@ -185,7 +185,7 @@ impl Client {
         match response {
             Ok(response) => self.read(call, response),
             Err(e @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => Err(Failure::NotSent(e.to_string())),
-            Err(e) => Err(Failure::Lost(e.to_string())),
+            Err(e) => Err(Failure::Lost(format!("{e}, at {url}"))),
         }
     }
 
