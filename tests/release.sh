@@ -34,7 +34,7 @@ cp /etc/resolv.conf /etc/hosts "$root/etc/"
 cp "$binaries/server" "$binaries/worker" "$root/"
 
 # The server, with uploads, thumbnails and downloads.
-env -i LISTEN=127.0.0.1:0 chroot "$root" /server --local /data 2>"$root/log" &
+env -i PATH="$PATH" LISTEN=127.0.0.1:0 chroot "$root" /server --local /data 2>"$root/log" &
 server=$!
 address=
 for _ in $(seq 100); do
@@ -53,7 +53,7 @@ wait "$server" || fail "the server did not drain: $(cat "$root/log")"
 server=
 
 # The worker, as far as a name that must be looked up and a port where nobody listens.
-output=$(env -i IMAGES_BUCKET=images JOBS_QUEUE_URL=http://localhost:9/1/jobs AWS_ENDPOINT_URL=http://localhost:9 \
+output=$(env -i PATH="$PATH" IMAGES_BUCKET=images JOBS_QUEUE_URL=http://localhost:9/1/jobs AWS_ENDPOINT_URL=http://localhost:9 \
     AWS_REGION=eu-west-1 AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b chroot "$root" /worker --check || true)
 case $output in
 *"onnection refused"*"onnection refused"*) ;;

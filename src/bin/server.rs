@@ -149,6 +149,7 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
     let api =
         Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
     let code = serve(listener, api, &shutdown);
+    shutdown.request(); // it may be that serving could not begin
     queue.close();
     worker.join().map_err(|_| "the worker panicked")??;
     code
