@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::output::print;
 use crate::queue::Queue;
 use crate::store::Store;
 
@@ -21,8 +22,8 @@ pub fn check(store_name: &str, store: &dyn Store, queue_name: &str, queue: &dyn 
 
 fn report(what: &str, name: &str, result: Result<String, impl Display>) -> bool {
     match &result {
-        Ok(state) => println!("ok      {what} {name}: {state}"),
-        Err(error) => println!("FAILED  {what} {name}: {error}"),
-    }
+        Ok(state) => print(&format!("ok      {what} {name}: {state}")),
+        Err(error) => print(&format!("FAILED  {what} {name}: {error}")),
+    };
     result.is_ok()
 }

@@ -56,6 +56,7 @@ impl Counter {
 impl Drop for Held {
     fn drop(&mut self) {
         *self.0.lock() -= 1; // each Held was counted when it was made
-        self.0.0.1.notify_all();
+        // All who wait on one counter wait for the same, and whoever is woken looks again before it gives up.
+        self.0.0.1.notify_one();
     }
 }

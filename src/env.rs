@@ -11,10 +11,10 @@ use std::fmt;
 pub struct Env(HashMap<String, String>);
 
 impl Env {
-    /// Those of this process, but for any that is no UTF-8.
+    /// Those of this process. Bytes that are no UTF-8 become U+FFFD, which no setting allows.
     pub fn of_process() -> Env {
-        let text = |name: std::ffi::OsString| name.into_string().ok();
-        Env(std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect())
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
     }
 
     /// The variable, if it is set and not empty.

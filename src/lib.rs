@@ -4,6 +4,7 @@ pub mod aws;
 pub mod check;
 pub mod config;
 pub mod counter;
+pub mod descriptors;
 pub mod env;
 pub mod format;
 #[cfg(test)]
@@ -12,6 +13,7 @@ pub mod image_id;
 pub mod job;
 pub mod local;
 pub mod log;
+pub mod output;
 pub mod queue;
 pub mod server;
 pub mod shutdown;

@@ -77,6 +77,19 @@ pub fn debug(event: &str, fields: Fields) {
     log(Level::Debug, event, fields);
 }
 
+/// From now on a panic is a line like any other.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or_default();
+        error(
+            "panic",
+            &[("thread", &thread.name().unwrap_or_default()), ("at", &location), ("message", &message)],
+        );
+    }));
+}
+
 fn log(level: Level, event: &str, fields: Fields) {
     if level as u8 > LEVEL.load(Ordering::Relaxed) {
         return;

@@ -28,7 +28,7 @@ impl Shutdown {
         thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
                 if raised.is_requested() {
-                    log::warn("stopped at once", &[("signal", &signal)]);
+                    log::warn("stopped_at_once", &[("signal", &signal)]);
                     std::process::exit(EXIT_INTERRUPTED);
                 }
                 log::info("draining", &[("signal", &signal)]);

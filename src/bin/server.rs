@@ -4,6 +4,7 @@
 //! signal says stop.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use image_sharer::env::Env;
 use image_sharer::format::MAX_IMAGE_BYTES;
 use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
+use image_sharer::output::print;
 use image_sharer::queue::{Queue, QueueError};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
@@ -56,17 +58,17 @@ enum Run {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run = match arguments.as_slice() {
-        ["--help" | "-h"] => return say(HELP),
-        ["--version" | "-V"] => return say(&format!("server {}", env!("CARGO_PKG_VERSION"))),
-        ["--local", directory] => Run::Local(directory.into()),
+    log::report_panics();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
+    let run = match words.as_slice() {
+        ["--help" | "-h"] => return print(HELP),
+        ["--version" | "-V"] => return print(&format!("server {}", env!("CARGO_PKG_VERSION"))),
+        ["--local", _] => Run::Local(PathBuf::from(&arguments[1])),
         ["--check"] => Run::Check,
         [] => Run::Aws,
         _ => {
-            eprintln!("server: these arguments are not understood: {}\n\n{HELP}", arguments.join(" "));
+            eprintln!("server: these arguments are not understood: {}\n\n{HELP}", words.join(" "));
             return ExitCode::from(2);
         }
     };
@@ -77,11 +79,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn say(text: &str) -> ExitCode {
-    println!("{text}");
-    ExitCode::SUCCESS
 }
 
 fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
@@ -138,13 +135,15 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
     let queue = Arc::new(LocalQueue::default());
     let listener = listen(config)?;
     let public_url = config.local_public_url(listener.local_addr()?)?;
-    requeue_unfinished(config.max_pixels, &store, &queue, &shutdown)?;
+    requeue_unfinished(&store, &queue, &shutdown)?;
 
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     let (worker_store, worker_queue, worker_shutdown) = (store.clone(), queue.clone(), shutdown.clone());
-    let worker = thread::Builder::new()
-        .name("worker".into())
-        .spawn(move || work(worker_store, worker_queue, settings, worker_shutdown, Until::Stopped))?;
+    let worker = thread::Builder::new().name("worker".into()).spawn(move || {
+        let worked = work(worker_store, worker_queue, settings, worker_shutdown.clone(), Until::Stopped);
+        worker_shutdown.request(); // without a worker there is nothing to serve for
+        worked
+    })?;
 
     let api =
         Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
@@ -157,13 +156,12 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
 
 /// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much.
 fn requeue_unfinished(
-    max_pixels: u64,
     store: &Arc<LocalStore>,
     queue: &Arc<LocalQueue>,
     shutdown: &Shutdown,
 ) -> Result<(), Box<dyn Error>> {
-    let thumbnail_format =
-        move |bytes: &[u8]| inspect(bytes, max_pixels).ok().map(|image| image.thumbnail_format());
+    // Whatever the limit is now, it was accepted.
+    let thumbnail_format = |bytes: &[u8]| inspect(bytes, u64::MAX).ok().map(|image| image.thumbnail_format());
     let unfinished = store.clone().unfinished(MAX_IMAGE_BYTES, thumbnail_format)?;
     let (queue, shutdown) = (queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {
@@ -175,7 +173,7 @@ fn requeue_unfinished(
             jobs += 1;
         }
         if jobs > 0 {
-            log::info("unfinished jobs queued again", &[("jobs", &jobs)]);
+            log::info("queued_again", &[("jobs", &jobs)]);
         }
     })?;
     Ok(())

@@ -4,15 +4,17 @@
 //! signal says stop, or with `--drain` until the queue is empty.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
+use image_sharer::output::print;
 use image_sharer::shutdown::Shutdown;
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, log};
+use image_sharer::{check, descriptors, log};
 
 const HELP: &str = "\
 Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
@@ -40,17 +42,17 @@ enum Run {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let run = match arguments.as_slice() {
-        ["--help" | "-h"] => return say(HELP),
-        ["--version" | "-V"] => return say(&format!("worker {}", env!("CARGO_PKG_VERSION"))),
+    log::report_panics();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
+    let run = match words.as_slice() {
+        ["--help" | "-h"] => return print(HELP),
+        ["--version" | "-V"] => return print(&format!("worker {}", env!("CARGO_PKG_VERSION"))),
         ["--drain"] => Run::Work(Until::Drained),
         ["--check"] => Run::Check,
         [] => Run::Work(Until::Stopped),
         _ => {
-            eprintln!("worker: these arguments are not understood: {}\n\n{HELP}", arguments.join(" "));
+            eprintln!("worker: these arguments are not understood: {}\n\n{HELP}", words.join(" "));
             return ExitCode::from(2);
         }
     };
@@ -61,11 +63,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn say(text: &str) -> ExitCode {
-    println!("{text}");
-    ExitCode::SUCCESS
 }
 
 fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
@@ -79,6 +76,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
         Run::Check => return Ok(check::check(bucket, &store, queue_url, &queue)),
         Run::Work(until) => until,
     };
+    descriptors::raise_limit();
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     log::info(
         "working",
@@ -86,5 +84,6 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     );
     let finished = work(Arc::new(store), Arc::new(queue), settings, Shutdown::on_signals()?, until)?;
     log::info("stopped", &[("finished", &finished)]);
-    Ok(ExitCode::SUCCESS)
+    // A signal was obeyed, whatever had to be given back; but a queue that was to be emptied may not be.
+    Ok(if until == Until::Drained && !finished { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

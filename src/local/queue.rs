@@ -65,7 +65,7 @@ impl State {
             }
             if entry.receive_count >= MAX_RECEIVES {
                 self.dead += 1;
-                log::error("dead letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
+                log::error("dead_letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
                 continue;
             }
             entry.receive_count += 1;

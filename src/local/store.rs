@@ -6,11 +6,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
 use crate::job::Job;
+use crate::log;
 use crate::size::Size;
 use crate::store::{Key, Store, StoreError};
 
@@ -23,6 +24,8 @@ const LOCK: &str = ".lock";
 /// A directory of objects.
 pub struct LocalStore {
     root: PathBuf,
+    /// Held while a new object gets its name, so that two do not get the same.
+    creating: Mutex<()>,
     /// The lock goes when this is closed, however the process ends.
     _lock: File,
 }
@@ -49,36 +52,51 @@ impl LocalStore {
             }
             Err(TryLockError::Error(error)) => return Err(named(&lock_path, error)),
         }
-        for entry in fs::read_dir(&temporary)? {
-            fs::remove_file(entry?.path())?; // what a killed process was writing
-        }
-        Ok(LocalStore { root: root.to_owned(), _lock: lock })
+        let emptied = fs::read_dir(&temporary).and_then(|mut entries| {
+            entries.try_for_each(|entry| fs::remove_file(entry?.path())) // what a killed process was writing
+        });
+        emptied.map_err(|error| named(&temporary, error))?;
+        Ok(LocalStore { root: root.to_owned(), creating: Mutex::new(()), _lock: lock })
     }
 
     /// A job for every original that lacks a thumbnail. `thumbnail_format` settles what they are to be, from the original's
-    /// bytes; it returns `None` for one that is no image, which is left alone. The directory is listed now; each original
-    /// is read when its turn comes.
+    /// bytes; `None` leaves an original alone. The directory is listed now, so that what is uploaded later is not queued
+    /// twice; each image is looked at when its turn comes.
     pub fn unfinished(
         self: Arc<Self>,
         max_bytes: usize,
         thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
     ) -> io::Result<impl Iterator<Item = Job>> {
-        let mut originals = Vec::new();
+        let mut ids = Vec::new();
         for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()) else {
-                continue;
-            };
-            let keys = Format::ALL.map(|format| Key::original(id, format));
-            let original = keys.into_iter().find(|key| self.path(key).exists());
-            originals.extend(original.filter(|_| !self.has_all_thumbnails(id)));
+            ids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()));
         }
-        Ok(originals.into_iter().filter_map(move |original| {
-            let path = self.path(&original);
-            let bytes = read_at_most(&path, max_bytes).ok()??;
-            let uploaded_at = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
-            Some(Job { original, thumbnails: thumbnail_format(&bytes)?, uploaded_at })
+        Ok(ids.into_iter().filter_map(move |id| {
+            let original = Format::ALL
+                .map(|format| Key::original(id, format))
+                .into_iter()
+                .find(|key| self.path(key).exists())?;
+            if self.has_all_thumbnails(id) {
+                return None;
+            }
+            let job = self.job(original, max_bytes, &thumbnail_format);
+            job.inspect_err(|error| log::warn("left_unfinished", &[("key", &original), ("error", error)]))
+                .ok()
         }))
+    }
+
+    fn job(
+        &self,
+        original: Key,
+        max_bytes: usize,
+        thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
+    ) -> Result<Job, StoreError> {
+        let bytes = self.get(&original, max_bytes)?;
+        let thumbnails =
+            thumbnail_format(&bytes).ok_or_else(|| StoreError::Failed("it is no image".into()))?;
+        let modified = fs::metadata(self.path(&original)).and_then(|metadata| metadata.modified());
+        let uploaded_at = modified.map_err(|error| failed("metadata", &original, &error))?;
+        Ok(Job { original, thumbnails, uploaded_at })
     }
 
     fn has_all_thumbnails(&self, id: ImageId) -> bool {
@@ -131,10 +149,15 @@ impl LocalStore {
 
 impl Store for LocalStore {
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        // A link, unlike a rename, fails if the name is taken.
-        self.write(key, bytes, |temporary, path| fs::hard_link(temporary, path)).map_err(|error| match error
-            .kind()
-        {
+        let publish = |temporary: &Path, path: &Path| {
+            let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+            if path.try_exists()? {
+                Err(io::ErrorKind::AlreadyExists.into())
+            } else {
+                fs::rename(temporary, path)
+            }
+        };
+        self.write(key, bytes, publish).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists(*key),
             _ => failed("create", key, &error),
         })

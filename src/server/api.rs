@@ -14,7 +14,7 @@ use super::head::Head;
 use super::inspect::{Inspected, inspect};
 use super::multipart;
 use super::refusal::{Refusal, object};
-use crate::format::ThumbnailFormat;
+use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
 use crate::job::Job;
 use crate::log;
@@ -124,18 +124,17 @@ impl Api {
     }
 
     /// Answers one request. A panic ends the request and not the thread.
-    pub fn handle(&self, request: tiny_http::Request) {
+    pub fn handle(&self, mut request: tiny_http::Request) {
         let began = Instant::now();
-        let mut request = request;
         let call = read_call(&mut request);
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(&call, began)));
         let mut answer = answered.unwrap_or_else(|_| {
-            log::error("panic", &[("request", &call.id), ("target", &call.head.target)]);
+            log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
             Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
         });
         answer.headers.push(("X-Request-Id", call.id.clone()));
         if let Err(error) = respond(request, answer) {
-            log::warn("answer not sent", &[("request", &call.id), ("error", &error)]);
+            log::warn("answer_not_sent", &[("request", &call.id), ("error", &error)]);
         }
     }
 
@@ -196,7 +195,7 @@ impl Api {
             match self.store.create(&key, image) {
                 Ok(()) => return Ok(key),
                 Err(StoreError::Exists(key)) => {
-                    log::warn("id taken", &[("request", &call.id), ("key", &key)])
+                    log::warn("id_taken", &[("request", &call.id), ("key", &key)])
                 }
                 Err(error) => return Err(unavailable(call, "store", &error)),
             }
@@ -209,7 +208,7 @@ impl Api {
         // Should this fail too, an object stays that nobody knows the name of.
         if let Err(error) = self.store.delete(&job.original) {
             log::warn(
-                "original left behind",
+                "original_left_behind",
                 &[("request", &call.id), ("key", &job.original), ("error", &error)],
             );
         }
@@ -236,7 +235,7 @@ impl Api {
         let etag = etag(&bytes);
         let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned()), ("ETag", etag.clone())];
         if matches_etag(call.head.if_none_match.as_deref(), &etag) {
-            return Ok(Answer { status: 304, headers, body: Vec::new() });
+            return Ok(Answer { status: 304, headers, body: bytes }); // for its length: a 304 is sent without
         }
         headers.push(("Content-Type", key.format.content_type().to_owned()));
         headers.extend(SECURITY_HEADERS.map(|(name, value)| (name, value.to_owned())));
@@ -245,7 +244,7 @@ impl Api {
 
     /// A thumbnail that is asked for too early is worth asking for again; anything else is not.
     fn not_found(&self, key: Key) -> Answer {
-        let being_made = matches!(key.kind, Kind::Thumbnail(_)) && self.has_original(key.id);
+        let being_made = self.is_being_made(&key);
         let mut answer = Answer::from(if being_made {
             Refusal::new(404, "The thumbnail is being made: ask again in a second.")
         } else {
@@ -257,21 +256,31 @@ impl Api {
         answer
     }
 
-    fn has_original(&self, id: ImageId) -> bool {
-        use crate::format::Format;
-        Format::ALL.into_iter().any(|format| self.store.exists(&Key::original(id, format)).unwrap_or(false))
+    /// There is an original, and no thumbnail of this size: not in the other format either.
+    fn is_being_made(&self, key: &Key) -> bool {
+        let Kind::Thumbnail(size) = key.kind else { return false };
+        let exists = |key: Key| self.store.exists(&key).unwrap_or(false);
+        let other = match key.format {
+            Format::Jpeg => ThumbnailFormat::Png,
+            Format::Png => ThumbnailFormat::Jpeg,
+            Format::Gif | Format::WebP => return false,
+        };
+        !exists(Key::thumbnail(key.id, size, other))
+            && Format::ALL.into_iter().any(|format| exists(Key::original(key.id, format)))
     }
 }
 
-fn log_request(call: &Call, status: u16, bytes: usize, began: Instant, error: Option<&str>) {
-    let ms = began.elapsed().as_millis();
+fn log_request(call: &Call, status: u16, sent_bytes: usize, began: Instant, error: Option<&str>) {
+    let (ms, body_bytes) = (began.elapsed().as_millis(), call.body.len());
     let mut fields: Vec<(&str, &dyn Display)> = vec![
         ("request", &call.id),
         ("peer", &call.peer),
         ("method", &call.head.method),
         ("target", &call.head.target),
         ("status", &status),
-        ("bytes", &bytes),
+        ("body_bytes", &body_bytes),
+        ("sent_bytes", &sent_bytes),
+        ("body_ms", &call.body_ms),
         ("ms", &ms),
     ];
     if let Some(error) = &error {
@@ -287,8 +296,7 @@ fn only_get() -> Refusal {
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
 fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
     log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
-    let message =
-        format!("The image could not be taken right now: try again in a few seconds (request {}).", call.id);
+    let message = format!("This cannot be done right now: try again in a few seconds (request {}).", call.id);
     Refusal::new(503, message)
 }
 
@@ -306,6 +314,7 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
         if_none_match: header("If-None-Match"),
         ..Head::default()
     };
+    let id = header(gate::REQUEST).unwrap_or_default();
     let peer = header(gate::PEER).unwrap_or_default();
     let body_ms = header(gate::BODY_MS).unwrap_or_default();
     // The gate has sent a body of this length, and none over MAX_BODY_BYTES.
@@ -316,20 +325,14 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
     if let Err(error) = read {
         log::warn("body", &[("peer", &peer), ("error", &error)]); // cut short, and refused as such by what reads it
     }
-    Call { id: request_id(), head, peer, body_ms, body }
-}
-
-/// Finds a request in the log. It need not be secret, only rarely repeated.
-fn request_id() -> String {
-    let id = ImageId::random().map(|id| id.to_string()).unwrap_or_default();
-    id.chars().take(12).collect()
+    Call { id, head, peer, body_ms, body }
 }
 
 fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<()> {
     let mut response = tiny_http::Response::from_data(std::mem::take(&mut answer.body))
         .with_status_code(answer.status)
         .with_chunked_threshold(usize::MAX);
-    answer.headers.push(("Server", "my-little-image-sharer".into()));
+    answer.headers.push(("Server", super::SERVER.into()));
     // Names are literals, and values ours: ASCII, without line ends. tiny_http would refuse any others.
     let headers = answer
         .headers

@@ -51,13 +51,13 @@ impl Head {
 }
 
 /// How many bytes of `buffer` are a head, its final empty line included, or `None` if it has not all arrived.
-/// Fails as soon as it can be told that the head will be too long. `seen` bytes were there, and incomplete, the last time.
+/// Fails as soon as it can be told that the head is none or will be too long. `seen` bytes were there, and incomplete, the last time.
 pub fn head_length(buffer: &[u8], seen: usize) -> Result<Option<usize>, Refusal> {
     let from = seen.saturating_sub(3); // the empty line may have been cut
     let end = buffer.get(from..).and_then(|new| memmem::find(new, b"\r\n\r\n")).map(|at| from + at + 4);
     match end {
         Some(end) if end <= MAX_HEAD_BYTES => Ok(Some(end)),
-        None if buffer.len() < MAX_HEAD_BYTES => Ok(None),
+        None if buffer.len() < MAX_HEAD_BYTES => check_bytes(buffer, seen).map(|()| None),
         _ => Err(too_large(buffer)),
     }
 }
@@ -85,7 +85,7 @@ fn malformed(what: &str) -> Refusal {
 /// Reads a whole head, as [`head_length`] found it.
 pub fn parse(head: &[u8]) -> Result<Head, Refusal> {
     let head = head.strip_prefix(b"\r\n").unwrap_or(head); // RFC 9112, 2.2: one empty line before is borne
-    check_bytes(head)?;
+    check_bytes(head, 0)?;
     check_request_line(head)?;
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -109,15 +109,18 @@ pub fn parse(head: &[u8]) -> Result<Head, Refusal> {
     fields.into_head(request.method.unwrap_or_default(), target)
 }
 
-/// A line ends with CR LF, both or none; and nothing in a head is beyond ASCII.
-fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
-    let mut previous = 0;
-    for &byte in head {
+/// A line ends with CR LF, both or none; and all else in a head is printable ASCII.
+/// The first `checked` bytes have been looked at.
+fn check_bytes(head: &[u8], checked: usize) -> Result<(), Refusal> {
+    let mut previous = if checked > 0 { head[checked - 1] } else { 0 };
+    for &byte in &head[checked..] {
         if (byte == b'\n') != (previous == b'\r') {
             return Err(malformed("its lines must end with CR LF"));
         }
-        if !byte.is_ascii() {
-            return Err(malformed("its head has bytes that are not ASCII; percent-encode them"));
+        if !matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~') {
+            return Err(malformed(
+                "its head has bytes that are no printable ASCII; percent-encode them, and use http, not https",
+            ));
         }
         previous = byte;
     }
@@ -311,6 +314,16 @@ mod tests {
             let whole = [GOOD.as_bytes(), b"body\r\n\r\n"].concat();
             assert_eq!(head_length(&whole, cut), Ok(Some(GOOD.len())), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused_before_it_ends() {
+        for (bytes, seen) in
+            [(&b"\x16\x03\x01"[..], 0), (b"GET / HTTP/1.1\n", 0), (b"GET / HTTP/1.1\n", 14), (b"GET \r/", 5)]
+        {
+            assert_eq!(head_length(bytes, seen).map_err(|refusal| refusal.status), Err(400), "{bytes:?}");
+        }
+        assert_eq!(head_length(b"GET / HTTP/1.1\r", 3), Ok(None));
     }
 
     #[test]

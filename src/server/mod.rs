@@ -23,6 +23,9 @@ use gate::Gate;
 use crate::image_id::ImageId;
 use crate::log;
 
+/// What every answer is said to come from.
+const SERVER: &str = "my-little-image-sharer";
+
 /// How long requests in hand may take to finish once the server is told to stop. An upload that has just begun takes 20
 /// seconds for its body at most, and a few more for the store and the queue.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,7 +40,9 @@ impl Server {
     /// Listens on `listener` and serves until [`drain`](Server::drain).
     pub fn start(listener: TcpListener, api: Api) -> io::Result<Server> {
         let private_socket = PrivateSocket::new()?;
-        let inner = tiny_http::Server::http_unix(&private_socket.path()).map_err(io::Error::other)?;
+        let path = private_socket.path();
+        let inner = tiny_http::Server::http_unix(&path)
+            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         let (inner, api) = (Arc::new(inner), Arc::new(api));
         for number in 0..gate::HANDLERS {
             let (inner, api) = (inner.clone(), api.clone());
@@ -46,7 +51,7 @@ impl Server {
                 .spawn(move || handle_all(&inner, &api))?;
         }
         let check_head = Box::new(move |head: &head::Head| api.check_head(head));
-        let gate = Gate::open(listener, private_socket.path(), check_head)?;
+        let gate = Gate::open(listener, path, check_head)?;
         Ok(Server { gate, private_socket })
     }
 
@@ -69,7 +74,7 @@ fn handle_all(inner: &tiny_http::Server, api: &Api) {
         match inner.recv() {
             Ok(request) => api.handle(request),
             Err(error) => {
-                log::error("the private socket failed", &[("error", &error)]);
+                log::error("private_socket_failed", &[("error", &error)]);
                 std::process::exit(1);
             }
         }
@@ -84,14 +89,18 @@ struct PrivateSocket {
 impl PrivateSocket {
     fn new() -> io::Result<PrivateSocket> {
         let temporary = std::env::temp_dir();
-        fs::create_dir_all(&temporary)?; // a bare root directory has none
-        let directory = temporary.join(format!("image-sharer-{}", ImageId::random()?));
-        DirBuilder::new().mode(0o700).create(&directory)?;
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", temporary.display()));
+        fs::create_dir_all(&temporary).map_err(named)?; // a bare root directory has none
+        // A socket's path may have some 100 characters, of which a Mac's temporary directory takes half.
+        let random: String = ImageId::random()?.to_string().chars().take(12).collect();
+        let directory = temporary.join(format!("image-sharer-{random}"));
+        DirBuilder::new().mode(0o700).create(&directory).map_err(named)?;
         Ok(PrivateSocket { directory })
     }
 
     fn path(&self) -> PathBuf {
-        self.directory.join("http")
+        self.directory.join("s")
     }
 }
 

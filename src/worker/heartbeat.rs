@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::log;
-use crate::queue::{Queue, Receipt, VISIBILITY_SECONDS};
+use crate::queue::{MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
 use crate::shutdown::Shutdown;
 
 /// Three beats fit in a visibility timeout, so that two may be lost.
@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(VISIBILITY_SECONDS as u64 / 3);
 /// The receipts of the jobs in hand.
 #[derive(Default)]
 pub struct Heartbeat {
-    /// Locked while a beat is sent: when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under way, and
+    /// Locked while a batch of beats is sent: when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under way, and
     /// none can overwrite what it is settled with.
     receipts: Mutex<BTreeSet<Receipt>>,
     ended: Shutdown,
@@ -39,11 +39,14 @@ impl Heartbeat {
     /// Beats until [`end`](Heartbeat::end).
     pub fn beat(&self, queue: &dyn Queue) {
         while !self.ended.wait_timeout(INTERVAL) {
-            let receipts = self.receipts();
-            let changes: Vec<_> =
-                receipts.iter().map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
-            if let Err(error) = queue.change_visibility(&changes) {
-                log::warn("heartbeat", &[("jobs", &changes.len()), ("error", &error)]); // the next beat tries again
+            let all: Vec<Receipt> = self.receipts().iter().cloned().collect();
+            for batch in all.chunks(MAX_BATCH) {
+                let watched = self.receipts();
+                let still = batch.iter().filter(|receipt| watched.contains(receipt));
+                let changes: Vec<_> = still.map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
+                if let Err(error) = queue.change_visibility(&changes) {
+                    log::warn("heartbeat_failed", &[("jobs", &changes.len()), ("error", &error)]); // the next tries again
+                }
             }
         }
     }

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::counter::{Counter, Held};
 use crate::log;
-use crate::queue::{Message, Queue, Receipt};
+use crate::queue::{Message, Queue};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::thumbnail::Fit;
@@ -91,7 +91,9 @@ struct Shared {
     failures_in_a_row: AtomicU32,
 }
 
-/// Works until told to stop, or until the queue is empty. Then finishes what is in hand, and says whether it could.
+/// Works until told to stop, or until the queue is empty. Then finishes what is in hand, and says whether all went well: the
+/// queue could be reached, and every job was finished and settled in time. From the signal to the end it takes as long as the
+/// long poll that is under way (20 seconds), [`DRAIN_TIMEOUT`] and [`SETTLE_TIMEOUT`] at worst.
 pub fn work(
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
@@ -116,26 +118,42 @@ pub fn work(
 
     for number in 0..jobs {
         let (shared, jobs, settlements) = (shared.clone(), job_receiver.clone(), settlement_sender.clone());
-        spawn(format!("job-{number}"), move || run_all(&shared, &jobs, &settlements))?;
+        spawn(&format!("job-{number}"), move || run_all(&shared, &jobs, &settlements))?;
     }
     let beating = shared.clone();
-    spawn("heartbeat".into(), move || beating.heartbeat.beat(&*beating.queue))?;
+    spawn("heartbeat", move || beating.heartbeat.beat(&*beating.queue))?;
     let settling = shared.clone();
-    let settler = spawn("settle".into(), move || settle::settle_all(&*settling.queue, &settlement_receiver))?;
+    let settler = spawn("settle", move || settle::settle_all(&*settling.queue, &settlement_receiver))?;
 
-    receive::receive_all(&shared, &job_sender, until);
+    let received = receive::receive_all(&shared, &job_sender, until);
     drop((job_sender, settlement_sender)); // the threads end with the last job
     let finished = shared.jobs_in_hand.wait_for_at_most(0, DRAIN_TIMEOUT);
     if !finished {
-        give_back(&shared, &shared.heartbeat.stop_all());
+        let giving_back = shared.clone();
+        spawn("give-back", move || give_back(&giving_back))?.ends_within(SETTLE_TIMEOUT);
     }
-    let settled = wait_for(&settler, if finished { SETTLE_TIMEOUT } else { Duration::ZERO });
+    // While a job goes on the settler does too; what it has in hand is given a moment.
+    let settled = settler.ends_within(if finished { SETTLE_TIMEOUT } else { Duration::from_secs(1) });
     shared.heartbeat.end();
-    Ok(finished && settled)
+    Ok(received && finished && settled)
 }
 
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name).spawn(body)
+/// Hears when a thread ends.
+struct Ended(Receiver<()>);
+
+impl Ended {
+    fn ends_within(&self, timeout: Duration) -> bool {
+        self.0.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
+    let (alive, ended) = crossbeam_channel::bounded(0);
+    thread::Builder::new().name(name.into()).spawn(move || {
+        let _alive = alive; // dropped when the thread ends, however it ends
+        body();
+    })?;
+    Ok(Ended(ended))
 }
 
 /// What a thread of the pool does: one job after the other. What has not begun when the worker is told to stop is given back.
@@ -155,25 +173,13 @@ fn run_all(shared: &Shared, jobs: &Receiver<InHand>, settlements: &Sender<Settle
     }
 }
 
-fn give_back(shared: &Shared, receipts: &[Receipt]) {
-    let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), 0)).collect();
-    log::warn("jobs given back unfinished", &[("jobs", &changes.len())]);
+/// The jobs that could not be finished in time become visible to other workers at once.
+fn give_back(shared: &Shared) {
+    let changes: Vec<_> = shared.heartbeat.stop_all().into_iter().map(|receipt| (receipt, 0)).collect();
+    log::warn("given_back_unfinished", &[("jobs", &changes.len())]);
     if let Err(error) = shared.queue.change_visibility(&changes) {
-        log::warn("give back", &[("error", &error)]); // they become visible by themselves
+        log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves
     }
-}
-
-/// Joins a thread if it ends within `timeout`.
-fn wait_for(thread: &thread::JoinHandle<()>, timeout: Duration) -> bool {
-    const STEP: Duration = Duration::from_millis(5);
-    let steps = timeout.as_millis() / STEP.as_millis();
-    for _ in 0..steps {
-        if thread.is_finished() {
-            return true;
-        }
-        thread::sleep(STEP);
-    }
-    thread.is_finished()
 }
 
 impl Shared {

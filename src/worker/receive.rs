@@ -8,13 +8,16 @@ use crossbeam_channel::Sender;
 
 use super::{InHand, Shared, Until};
 use crate::log;
-use crate::queue::{MAX_BATCH, Message};
+use crate::queue::{MAX_BATCH, Message, QueueError};
 
 /// The longest poll that SQS allows. An idle worker asks three times a minute and is woken at once by a message.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
 /// With `--drain`, an empty queue is to be noticed sooner.
 const SHORT_POLL: Duration = Duration::from_secs(1);
+
+/// With `--drain`, failures in a row after which it is no use to go on.
+const MAX_DRAIN_FAILURES: u32 = 5;
 
 /// How often a full worker looks up to see whether it is to stop.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,8 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause: how late a worker notices that the trouble is over.
 const MAX_PAUSE: Duration = Duration::from_secs(32);
 
-/// Receives until told to stop, or until the queue is empty if that is asked for.
-pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) {
+/// Receives until told to stop, or until the queue is empty if that is asked for. False if the queue was out of reach.
+pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) -> bool {
     let mut failures = 0;
     while !shared.shutdown.is_requested() {
         if !shared.jobs_in_hand.wait_for_at_most(shared.settings.jobs - 1, ROOM_TIMEOUT) {
@@ -40,20 +43,24 @@ pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) 
         }
         let room = if job_failures > 0 { 1 } else { shared.settings.jobs - shared.jobs_in_hand.count() };
         let poll = if until == Until::Drained { SHORT_POLL } else { LONG_POLL };
-        match shared.queue.receive(room.min(MAX_BATCH), poll) {
-            Ok(messages) => {
-                failures = 0;
-                if messages.is_empty() && until == Until::Drained && is_empty(shared) {
-                    break;
-                }
-                messages.into_iter().for_each(|message| take(shared, jobs, message));
-            }
+        let received = shared.queue.receive(room.min(MAX_BATCH), poll).and_then(|messages| {
+            let empty = messages.is_empty() && until == Until::Drained && is_empty(shared)?;
+            messages.into_iter().for_each(|message| take(shared, jobs, message));
+            Ok(empty)
+        });
+        match received {
+            Ok(true) => break,
+            Ok(false) => failures = 0,
             Err(error) => {
                 failures += 1;
-                log::error("receive", &[("failures", &failures), ("error", &error)]);
+                log::error("receive_failed", &[("failures", &failures), ("error", &error)]);
+                if until == Until::Drained && failures == MAX_DRAIN_FAILURES {
+                    return false;
+                }
             }
         }
     }
+    true
 }
 
 fn take(shared: &Shared, jobs: &Sender<InHand>, message: Message) {
@@ -63,15 +70,8 @@ fn take(shared: &Shared, jobs: &Sender<InHand>, message: Message) {
     let _ = jobs.send(InHand { message, _place: place });
 }
 
-fn is_empty(shared: &Shared) -> bool {
-    shared.jobs_in_hand.count() == 0
-        && match shared.queue.depth() {
-            Ok(depth) => depth.is_empty(),
-            Err(error) => {
-                log::error("depth", &[("error", &error)]);
-                false
-            }
-        }
+fn is_empty(shared: &Shared) -> Result<bool, QueueError> {
+    Ok(shared.jobs_in_hand.count() == 0 && shared.queue.depth()?.is_empty())
 }
 
 /// None without failures, then 1, 2, 4 … seconds.

@@ -30,10 +30,10 @@ pub fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) {
             }
         }
         if let Err(error) = queue.delete(&done) {
-            log::warn("delete", &[("jobs", &done.len()), ("error", &error)]);
+            log::warn("delete_failed", &[("jobs", &done.len()), ("error", &error)]);
         }
         if let Err(error) = queue.change_visibility(&later) {
-            log::warn("change visibility", &[("jobs", &later.len()), ("error", &error)]);
+            log::warn("change_visibility_failed", &[("jobs", &later.len()), ("error", &error)]);
         }
     }
 }

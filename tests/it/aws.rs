@@ -264,7 +264,7 @@ fn no_202_without_a_job() {
     assert!(reply.header("Retry-After").is_some());
     let line = server.line_with(&["unavailable", "queue", reply.header("X-Request-Id").unwrap()]);
     assert!(line.contains("127.0.0.1:9"), "{line}");
-    assert_eq!(server.count_lines_with(&["original left behind"]), 0);
+    assert_eq!(server.count_lines_with(&["original_left_behind"]), 0);
     assert!(stack.depth().is_empty());
     let bucket = stack.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET").unwrap().1.clone();
     assert_eq!(engine().objects_in(&bucket), 0, "the original is taken back");

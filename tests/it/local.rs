@@ -65,7 +65,18 @@ fn objects_are_served_as_immutable() {
     let unchanged = curl(&["-H", &format!("If-None-Match: \"x\", W/{etag}"), &urls.large]);
     assert_eq!((unchanged.status, unchanged.body.len()), (304, 0));
     assert_eq!(unchanged.header("ETag"), Some(etag.as_str()));
+    assert_eq!(
+        unchanged.header("Content-Length"),
+        got.header("Content-Length"),
+        "if it is said, it is that of the 200"
+    );
     assert_eq!(curl(&["-H", "If-None-Match: \"x\"", &urls.large]).status, 200);
+    let other_format = curl(&[&urls.large.replace(".jpg", ".png")]);
+    assert_eq!(
+        (other_format.status, other_format.header("Retry-After")),
+        (404, None),
+        "there will never be one"
+    );
     let posted = curl(&["-X", "DELETE", &urls.large]);
     assert_eq!((posted.status, posted.header("Allow")), (405, Some("GET, HEAD")));
 }
@@ -210,6 +221,29 @@ fn a_wrong_setting_stops_the_program() {
         assert!(error.contains(expected), "{error}");
     }
     assert!(!std::path::Path::new("unused").exists());
+}
+
+#[test]
+fn what_cannot_serve_ends_and_says_why() {
+    let (mut server, _directory) = LocalServer::start_in_shell("ulimit -n 400");
+    assert_eq!(server.exit().code(), Some(1));
+    server.line_with(&["the limit of 400 open files is too low"]);
+}
+
+/// An upload that was accepted is finished, whatever the limit is after a restart.
+#[test]
+fn a_lower_limit_strands_nothing() {
+    let mut server = LocalServer::start();
+    let picture = pictures::jpeg(200, 200);
+    let id = upload(&server.url, &picture).urls().small.rsplit('/').nth(1).unwrap().to_owned();
+    let small = server.directory().join(&id).join("small.jpg");
+    wait_until("the thumbnail", || small.exists().then_some(()));
+    server.program.kill();
+    fs::remove_file(&small).unwrap();
+    let server = server.restart_with(&[("MAX_PIXELS", "100")]);
+    let url = format!("{}/{id}/small.jpg", server.url);
+    let reply = wait_until(&url, || Some(curl(&[&url])).filter(|reply| reply.status == 200));
+    assert_eq!(look(&reply.body), ("jpg", 100, 100));
 }
 
 #[test]

@@ -154,11 +154,16 @@ impl LocalServer {
 
     /// Starts another on the same directory; this one must have ended.
     pub fn restart(&self) -> LocalServer {
-        LocalServer::start_on(self.directory.clone(), &[])
+        self.restart_with(&[])
     }
 
-    /// Starts one from a shell that first runs `prelude`, such as a `ulimit`.
-    pub fn start_in_shell(prelude: &str) -> LocalServer {
+    /// The same with some settings.
+    pub fn restart_with(&self, settings: &[(&str, &str)]) -> LocalServer {
+        LocalServer::start_on(self.directory.clone(), settings)
+    }
+
+    /// Starts the program from a shell that first runs `prelude`, such as a `ulimit`.
+    pub fn start_in_shell(prelude: &str) -> (Program, Arc<tempdir::TempDir>) {
         let directory = Arc::new(tempdir::TempDir::new());
         let mut shell = Command::new("sh");
         shell.args([
@@ -168,7 +173,7 @@ impl LocalServer {
             "--local",
         ]);
         shell.arg(directory.path()).env_clear().env("LISTEN", "127.0.0.1:0").stdin(Stdio::null());
-        LocalServer::from(Program::spawn("server", shell), directory)
+        (Program::spawn("server", shell), directory)
     }
 
     fn start_on(directory: Arc<tempdir::TempDir>, settings: &[(&str, &str)]) -> LocalServer {
@@ -178,7 +183,8 @@ impl LocalServer {
         LocalServer::from(Program::start("server", &["--local", path], &environment), directory)
     }
 
-    fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
+    /// A program that was started by other means.
+    pub fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
         let line = program.line_with(&["serving address="]);
         let address =
             line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();

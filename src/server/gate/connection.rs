@@ -1,0 +1,294 @@
+//! One connection, from its first byte to its last: request after request, each read whole before anyone looks at it.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown as Halt, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::forward::{self, Asked};
+use super::{Buffered, Shared, server_full};
+use crate::counter::Held;
+use crate::format::MAX_IMAGE_BYTES;
+use crate::image_id::ImageId;
+use crate::server::head::{self, Head};
+use crate::server::multipart::{MAX_OTHER_BYTES, MultipartError};
+use crate::server::refusal::Refusal;
+
+/// What a multipart body needs beside its fields' bytes: boundaries and the headers of the parts.
+const FRAMING_BYTES: usize = 16 * 1024;
+
+/// The longest body: the largest image, the other fields, and their framing.
+pub const MAX_BODY_BYTES: usize = MAX_IMAGE_BYTES + MAX_OTHER_BYTES + FRAMING_BYTES;
+
+/// From the first wait to the end of the head. A head is one packet or two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From the end of the head to the end of the body: 1 MiB at 52 KB/s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Between an answer and the next request on its connection. Longer than the 60 seconds after which AWS's load balancers
+/// close a connection: were the server first, they would send a request into a closed one now and then, and answer 502.
+/// Idle connections are the first to give way when there are too many.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// For a client to take its answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After an early answer, what a client is still sending is read and dropped for a while: closing at once would reset the
+/// connection, and the client would see the reset and not the answer.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The same for who is turned away because there are too many: long enough for the answer to be seen, on most lines.
+const TURNED_AWAY_LINGER_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How much is dropped so. An upload of a few times the limit still sees its 413.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Requests on one connection; then it is closed, so that load spreads over servers.
+const MAX_REQUESTS_PER_CONNECTION: usize = 1000;
+
+/// What one read of a head takes at most, and an idle connection holds.
+const HEAD_READ_BYTES: usize = 4 * 1024;
+
+/// What one read of a body takes at most.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// A client's connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// There was no room for it from the start.
+    turned_away: bool,
+    /// It was told to give way to a newer one.
+    evicted: AtomicBool,
+}
+
+/// Why a connection ends.
+enum End {
+    /// With an answer that says what is wrong.
+    Refused(Refusal),
+    /// Without: the client is gone, or has no request under way.
+    Silent,
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> End {
+        End::Refused(refusal)
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
+    let _ = connection.stream.set_nodelay(true); // without it an answer is only later
+    let mut buffer = Vec::new();
+    let mut asked = Asked::nothing(connection.peer);
+    let mut in_hand = None;
+    let mut end = if connection.turned_away { Err(server_full().into()) } else { Ok(()) };
+    let mut number = 0;
+    while end.is_ok() {
+        number += 1;
+        asked = Asked { request: request_id(), ..Asked::nothing(connection.peer) };
+        end = exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand);
+    }
+    let Err(End::Refused(refusal)) = end else { return };
+    asked.log_refusal(&refusal);
+    shared.while_waiting(connection, Halt::Both, || {
+        let written = connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT);
+        if written.is_ok() {
+            connection.linger();
+        }
+    });
+    drop(in_hand); // a drain waits until the client has seen its answer
+}
+
+/// Finds a request in the log. It need not be secret, only rarely repeated.
+fn request_id() -> String {
+    let id = ImageId::random().map(|id| id.to_string()).unwrap_or_default();
+    id.chars().take(12).collect()
+}
+
+/// The connection's `number`th request and its answer. An error ends the connection. `asked` becomes what is known of the
+/// request; it stays `in_hand`, for a drain to wait for, until it is answered.
+fn exchange(
+    connection: &Arc<Connection>,
+    shared: &Shared,
+    buffer: &mut Vec<u8>,
+    number: usize,
+    asked: &mut Asked,
+    in_hand: &mut Option<Held>,
+) -> Result<(), End> {
+    let head_bytes =
+        shared.while_waiting(connection, Halt::Read, || connection.read_head(buffer, number == 1))?;
+    asked.head = head::parse(&buffer[..head_bytes])?;
+    buffer.drain(..head_bytes);
+    let close = asked.head.close || number == MAX_REQUESTS_PER_CONNECTION;
+
+    *in_hand = Some(shared.requests.add());
+    if shared.draining.load(Ordering::SeqCst) {
+        return Err(Refusal::new(503, "This server is stopping: try again in a few seconds.").into());
+    }
+    if asked.head.content_length > 0 {
+        (shared.check_head)(&asked.head)?;
+    }
+    if asked.head.content_length > MAX_BODY_BYTES as u64 {
+        return Err(Refusal::new(413, MultipartError::ImageTooLarge.to_string()).into());
+    }
+    let began = Instant::now();
+    let body =
+        shared.while_waiting(connection, Halt::Read, || connection.read_body(&asked.head, buffer, shared))?;
+    asked.body_ms = began.elapsed().as_millis();
+
+    let mut answer = forward::forward(shared, asked, body)?;
+    if close {
+        forward::say_close(&mut answer.bytes);
+    }
+    shared
+        .while_waiting(connection, Halt::Both, || connection.write(&answer.bytes, WRITE_TIMEOUT))
+        .map_err(|_| End::Silent)?;
+    *in_hand = None;
+    if close { Err(End::Silent) } else { Ok(()) }
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, turned_away: bool) -> Connection {
+        Connection { stream, peer, turned_away, evicted: AtomicBool::new(false) }
+    }
+
+    /// Tells it to give way.
+    pub(super) fn evict(&self, halt: Halt) {
+        self.evicted.store(true, Ordering::SeqCst);
+        let _ = self.stream.shutdown(halt); // fails if the client was faster
+    }
+
+    /// Reads until `buffer` begins with a whole head, and returns its length. What follows it stays in the buffer.
+    fn read_head(&self, buffer: &mut Vec<u8>, first: bool) -> Result<usize, End> {
+        let patience = if first || !buffer.is_empty() { HEAD_TIMEOUT } else { IDLE_TIMEOUT };
+        let mut deadline = Instant::now() + patience;
+        let mut seen = 0;
+        loop {
+            if let Some(length) = head::head_length(buffer, seen)? {
+                return Ok(length);
+            }
+            seen = buffer.len();
+            buffer.resize(seen + HEAD_READ_BYTES, 0);
+            let read = self.read(&mut buffer[seen..], deadline);
+            buffer.truncate(seen + *read.as_ref().unwrap_or(&0));
+            match read {
+                Ok(0) if seen == 0 && !first => return Err(End::Silent),
+                Ok(0) if seen == 0 => return Err(self.gone()),
+                Ok(0) => return Err(self.cut_short()),
+                Ok(_) if seen == 0 && !first => deadline = Instant::now() + HEAD_TIMEOUT,
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) && (first || seen > 0) => {
+                    return Err(too_slow("headers", HEAD_TIMEOUT).into());
+                }
+                Err(_) => return Err(self.gone()),
+            }
+        }
+    }
+
+    /// Reads the body that `head` announced. `buffer` holds what came with the head, and keeps what follows the body.
+    fn read_body<'a>(
+        &self,
+        head: &Head,
+        buffer: &mut Vec<u8>,
+        shared: &'a Shared,
+    ) -> Result<Buffered<'a>, End> {
+        let length = head.content_length as usize; // at most MAX_BODY_BYTES
+        let mut body = Buffered::new(vec![0; length], shared);
+        let mut filled = length.min(buffer.len());
+        body.bytes[..filled].copy_from_slice(&buffer[..filled]);
+        buffer.drain(..filled);
+        body.charge(filled)?;
+        if head.expects_continue && filled == 0 {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n", WRITE_TIMEOUT).map_err(|_| End::Silent)?;
+        }
+        let deadline = Instant::now() + BODY_TIMEOUT;
+        while filled < length {
+            let until = length.min(filled + BODY_READ_BYTES);
+            match self.read(&mut body.bytes[filled..until], deadline) {
+                Ok(0) => return Err(self.cut_short()),
+                Ok(read) => {
+                    filled += read;
+                    body.charge(read)?;
+                }
+                Err(error) if is_timeout(&error) => return Err(too_slow("body", BODY_TIMEOUT).into()),
+                Err(_) => return Err(self.gone()),
+            }
+        }
+        Ok(body)
+    }
+
+    fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::SeqCst)
+    }
+
+    /// The client closed its side with no request under way, or was told to give way.
+    fn gone(&self) -> End {
+        if self.is_evicted() { server_full().into() } else { End::Silent }
+    }
+
+    /// The client closed its side in the middle of a request, or was told to give way.
+    fn cut_short(&self) -> End {
+        if self.is_evicted() {
+            return server_full().into();
+        }
+        Refusal::new(400, "The request ended before it was whole: send all that its Content-Length says.")
+            .into()
+    }
+
+    /// One read, of at least a byte unless the client is done. `deadline` is absolute: a client that sends a byte now and
+    /// then gains nothing by it.
+    fn read(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(time_left(deadline)?))?;
+        (&self.stream).read(buffer)
+    }
+
+    /// Writes all, within `timeout` in all.
+    fn write(&self, mut bytes: &[u8], timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        while !bytes.is_empty() {
+            self.stream.set_write_timeout(Some(time_left(deadline)?))?;
+            match (&self.stream).write(bytes)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => bytes = &bytes[written..],
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the sending side, and drops what the client still sends, so that it comes to read its answer.
+    fn linger(&self) {
+        if self.is_evicted() || self.stream.shutdown(Halt::Write).is_err() {
+            return;
+        }
+        let timeout = if self.turned_away { TURNED_AWAY_LINGER_TIMEOUT } else { LINGER_TIMEOUT };
+        let deadline = Instant::now() + timeout;
+        let mut dropped = 0;
+        let mut buffer = vec![0; BODY_READ_BYTES];
+        while dropped < LINGER_BYTES {
+            match self.read(&mut buffer, deadline) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => dropped += read,
+            }
+        }
+    }
+}
+
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+fn too_slow(what: &str, limit: Duration) -> Refusal {
+    let limit = limit.as_secs();
+    Refusal::new(
+        408,
+        format!("The request's {what} did not arrive within {limit} seconds: try again on a faster line."),
+    )
+}

@@ -1,0 +1,164 @@
+//! The way to tiny_http and back: a request written anew in canonical form, and the answer; and the answers that the gate
+//! gives by itself.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::{Buffered, HANDLERS, Shared, server_full};
+use crate::log;
+use crate::server::head::Head;
+use crate::server::refusal::Refusal;
+
+/// The longest answer: an original of 1 MiB or a large thumbnail (600x600 RGBA in a PNG, 1.4 MB), and its head.
+const MAX_ANSWER_BYTES: u64 = 2 * 1024 * 1024;
+
+/// For a free handler. Who waits longer would rather try again.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For a handler's answer. The store and the queue, with all their retries, take a third of this at worst; a handler that
+/// takes longer hangs, on a disk for one, and the process ends before all of them do.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Tells the api under which id the request is logged.
+pub const REQUEST: &str = "X-Gate-Request";
+
+/// Tells the api who is asking.
+pub const PEER: &str = "X-Gate-Peer";
+
+/// Tells the api how many milliseconds the body took to arrive.
+pub const BODY_MS: &str = "X-Gate-Body-Ms";
+
+/// What is known of a request so far.
+pub(super) struct Asked {
+    pub(super) request: String,
+    pub(super) peer: SocketAddr,
+    pub(super) head: Head,
+    pub(super) body_ms: u128,
+}
+
+impl Asked {
+    /// Before anything has arrived.
+    pub(super) fn nothing(peer: SocketAddr) -> Asked {
+        Asked { request: String::new(), peer, head: Head::default(), body_ms: 0 }
+    }
+
+    /// The gate's line for what never comes to the api.
+    pub(super) fn log_refusal(&self, refusal: &Refusal) {
+        log::info(
+            "refused",
+            &[
+                ("request", &self.request),
+                ("peer", &self.peer),
+                ("method", &self.head.method),
+                ("target", &self.head.target),
+                ("status", &refusal.status),
+                ("error", &refusal.message),
+            ],
+        );
+    }
+}
+
+/// Hands a whole request to tiny_http and returns its answer. Only what the api reads is passed on.
+pub(super) fn forward<'a>(
+    shared: &'a Shared,
+    asked: &Asked,
+    body: Buffered<'a>,
+) -> Result<Buffered<'a>, Refusal> {
+    let Some(_handler) = shared.handlers.add_below(HANDLERS, HANDLER_TIMEOUT) else {
+        return Err(server_full());
+    };
+    let head = canonical_head(asked, body.bytes.len());
+    let bytes = match ask(shared, head.as_bytes(), body) {
+        Ok(bytes) if bytes.starts_with(b"HTTP/1.1 ") => bytes,
+        other => {
+            let error = other.err().map_or("no answer".to_owned(), |error| error.to_string());
+            log::error("handler_failed", &[("request", &asked.request), ("error", &error)]);
+            let message = format!(
+                "The server could not answer: try again in a few seconds (request {}).",
+                asked.request
+            );
+            return Err(Refusal::new(503, message));
+        }
+    };
+    let length = bytes.len();
+    let mut answer = Buffered::new(bytes, shared);
+    answer.charge(length)?;
+    Ok(answer)
+}
+
+fn canonical_head(asked: &Asked, body_bytes: usize) -> String {
+    let Asked { request, peer, head, body_ms } = asked;
+    let mut text = format!(
+        "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: {body_bytes}\r\n\
+         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{BODY_MS}: {body_ms}\r\n",
+        head.method, head.target,
+    );
+    let passed_on = [
+        ("Accept", &head.accept),
+        ("Content-Type", &head.content_type),
+        ("If-None-Match", &head.if_none_match),
+    ];
+    for (name, value) in passed_on {
+        if let Some(value) = value {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+    }
+    text.push_str("\r\n");
+    text
+}
+
+fn ask(shared: &Shared, head: &[u8], body: Buffered) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(&shared.private_socket).inspect_err(|error| {
+        // Nobody listens: tiny_http's accept thread has ended, and it does not come back.
+        if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
+            end_process("the private socket is closed");
+        }
+    })?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(head)?;
+    stream.write_all(&body.bytes)?;
+    drop(body); // the handler has it
+    let mut answer = Vec::new();
+    match stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => end_process("a handler hangs"),
+        read => read.map(|_| answer),
+    }
+}
+
+/// For whoever started it to start it again.
+fn end_process(why: &str) -> ! {
+    log::error("ended", &[("error", &why)]);
+    std::process::exit(1);
+}
+
+/// Adds `Connection: close` after the first line, which tiny_http cannot be made to send.
+pub(super) fn say_close(answer: &mut Vec<u8>) {
+    let line = answer.iter().position(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    answer.splice(line..line, *b"Connection: close\r\n");
+}
+
+/// A refusal of the gate's own, as bytes. It ends the connection.
+pub(super) fn refusal_answer(refusal: &Refusal, asked: &Asked) -> Vec<u8> {
+    let body = refusal.json();
+    let mut answer = format!(
+        "HTTP/1.1 {} {}\r\nConnection: close\r\nDate: {}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+         X-Request-Id: {}\r\nServer: {}\r\nContent-Length: {}\r\n",
+        refusal.status,
+        refusal.reason(),
+        httpdate::fmt_http_date(std::time::SystemTime::now()),
+        asked.request,
+        crate::server::SERVER,
+        body.len(),
+    );
+    if let Some((name, value)) = &refusal.header {
+        answer.push_str(&format!("{name}: {value}\r\n"));
+    }
+    answer.push_str("\r\n");
+    if asked.head.method != "HEAD" {
+        answer.push_str(&body);
+    }
+    answer.into_bytes()
+}

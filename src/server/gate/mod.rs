@@ -1,0 +1,273 @@
+//! The front door: the only code that faces the Internet.
+//!
+//! tiny_http turns requests into calls and answers into bytes, but it trusts its clients: one hostile header ends the
+//! process, a slow client holds a thread for ever, a chunked body smuggles a second request in. So it never meets one. The
+//! gate owns the public socket and reads one whole request, head and body, into memory, within limits of size and time. Only
+//! a request that arrived whole and can be read in just one way is handed on, written anew in canonical form, over a
+//! private Unix socket; then the gate carries the answer back. A thread serves a connection; it is plain blocking code.
+//!
+//! When too many are connected, or too much is held in memory for them, whoever has kept the gate waiting longest gives way.
+//! So a flood of idle or dribbling connections pushes out its own, and an honest client, whose request arrives in
+//! milliseconds, is served.
+//!
+//! This file is about all connections: who is let in, who gives way, when to stop. One connection's life is in
+//! [`connection`], and the way to tiny_http and back in [`forward`].
+
+mod connection;
+mod forward;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown as Halt, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use connection::Connection;
+pub use connection::MAX_BODY_BYTES;
+pub use forward::{BODY_MS, PEER, REQUEST};
+
+use super::head::Head;
+use super::refusal::Refusal;
+use crate::counter::{Counter, Held};
+use crate::{descriptors, log};
+
+/// Connections the kernel may hold for us between two accepts. The usual 128 loses clients in a burst of 1,000.
+const BACKLOG: i32 = 1024;
+
+/// Connections served at a time. An idle one costs a thread's small stack, a buffer and a descriptor.
+pub const MAX_CONNECTIONS: usize = 2048;
+
+/// Connections past that which are still told why they are turned away; any more are closed without a word.
+const MAX_TURNED_AWAY: usize = 64;
+
+/// How long accepting pauses when even these are too many, for those who were told to go to be gone.
+const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Requests handled at a time, each by a thread of tiny_http's pool. A handler mostly waits for the store and the queue,
+/// some 50 ms on AWS, so that 64 are over 1,000 uploads a second.
+pub const HANDLERS: usize = 64;
+
+/// Descriptors that a handled request takes: both ends of the private socket, tiny_http's copy, and one to the store.
+const DESCRIPTORS_PER_HANDLER: usize = 4;
+
+/// Descriptors for everything else: standard streams, listeners, the queue's connections, a local worker's files.
+const OTHER_DESCRIPTORS: usize = 128;
+
+/// Bytes of bodies and answers held in memory at a time, over all connections: 240 of the largest uploads.
+const MAX_BUFFERED_BYTES: usize = 256 * 1024 * 1024;
+
+/// A connection's thread calls nothing deep and keeps its buffers on the heap.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Accepting that fails this often in a row, [`ACCEPT_PAUSE`] apart, will not come back: five seconds.
+const MAX_ACCEPT_FAILURES: u32 = 100;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Looks at the head of a request that has a body, before the body is read, and refuses what can be refused by the head.
+pub type CheckHead = Box<dyn Fn(&Head) -> Result<(), Refusal> + Send + Sync>;
+
+/// The public side of the server.
+pub struct Gate {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    acceptor: thread::JoinHandle<()>,
+}
+
+/// What the connections share.
+struct Shared {
+    /// Where tiny_http listens.
+    private_socket: PathBuf,
+    check_head: CheckHead,
+    max_connections: usize,
+    draining: AtomicBool,
+    connections: Counter,
+    /// Requests between the end of their head and the end of their answer.
+    requests: Counter,
+    handlers: Counter,
+    buffered_bytes: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+/// The connections that wait for their client, in the order in which they began to.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    by_age: BTreeMap<u64, (Arc<Connection>, Halt)>,
+}
+
+impl Gate {
+    /// Takes the public socket and begins to serve; `private_socket` is where tiny_http listens.
+    pub fn open(listener: TcpListener, private_socket: PathBuf, check_head: CheckHead) -> io::Result<Gate> {
+        rustix::net::listen(&listener, BACKLOG)?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            private_socket,
+            check_head,
+            max_connections: max_connections(descriptors::raise_limit())?,
+            draining: AtomicBool::new(false),
+            connections: Counter::default(),
+            requests: Counter::default(),
+            handlers: Counter::default(),
+            buffered_bytes: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        });
+        let accepting = shared.clone();
+        let acceptor =
+            thread::Builder::new().name("gate".into()).spawn(move || accept(&listener, &accepting))?;
+        Ok(Gate { shared, address, acceptor })
+    }
+
+    /// The public address, with the port that the system chose if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes the public socket, refuses what comes on open connections, and finishes the requests in hand. Says whether all
+    /// were finished within `timeout`.
+    pub fn drain(self, timeout: Duration) -> bool {
+        self.shared.draining.store(true, Ordering::SeqCst);
+        // The acceptor is in accept(): one more connection makes it look up, and see that it is to end.
+        let mut own = self.address;
+        if own.ip().is_unspecified() {
+            own.set_ip(if own.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                [0u16, 0, 0, 0, 0, 0, 0, 1].into()
+            });
+        }
+        if TcpStream::connect_timeout(&own, Duration::from_secs(1)).is_ok() {
+            let _ = self.acceptor.join(); // an acceptor that panicked is closed too
+        }
+        self.shared.requests.wait_for_at_most(0, timeout)
+    }
+}
+
+fn max_connections(descriptors: usize) -> io::Result<usize> {
+    let others = MAX_TURNED_AWAY + HANDLERS * DESCRIPTORS_PER_HANDLER + OTHER_DESCRIPTORS;
+    match descriptors.saturating_sub(others).min(MAX_CONNECTIONS) {
+        0 => Err(io::Error::other(format!(
+            "the limit of {descriptors} open files is too low: allow {}",
+            others + 1
+        ))),
+        connections => Ok(connections),
+    }
+}
+
+/// Accepts until draining. If it cannot any more the process ends, for whoever started it to start it again: a server that
+/// lives on deaf helps nobody.
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut failures = 0;
+    while failures < MAX_ACCEPT_FAILURES {
+        let accepted = listener.accept();
+        if shared.draining.load(Ordering::SeqCst) {
+            return;
+        }
+        match accepted {
+            Ok((stream, peer)) => {
+                failures = 0;
+                admit(stream, peer, shared);
+            }
+            // The client gave up before we came to it.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
+            Err(error) => {
+                failures += 1;
+                log::warn(
+                    "accept_failed",
+                    &[("error", &error), ("connections", &shared.connections.count())],
+                );
+                shared.evict_oldest();
+                thread::sleep(ACCEPT_PAUSE); // nothing can be waited on: what is short is the system's
+            }
+        }
+    }
+    log::error("accepting_ended", &[("failures", &failures)]);
+    std::process::exit(1);
+}
+
+fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    let held: Held = shared.connections.add();
+    let is_full = shared.connections.count() > shared.max_connections;
+    let turned_away = is_full && !shared.evict_oldest();
+    let most = shared.max_connections + MAX_TURNED_AWAY;
+    if is_full && !shared.connections.wait_for_at_most(most, TURN_AWAY_TIMEOUT) {
+        return;
+    }
+    let connection = Arc::new(Connection::new(stream, peer, turned_away));
+    let shared = shared.clone();
+    let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
+    let spawned = thread.spawn(move || {
+        connection::serve(&connection, &shared);
+        drop(held);
+    });
+    if let Err(error) = spawned {
+        log::warn("no_thread", &[("peer", &peer), ("error", &error)]);
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `wait`, during which the connection may be told to give way by closing it as `halt` says.
+    fn while_waiting<T>(&self, connection: &Arc<Connection>, halt: Halt, wait: impl FnOnce() -> T) -> T {
+        let number = {
+            let mut waiting = self.waiting();
+            let number = waiting.next;
+            waiting.next += 1;
+            waiting.by_age.insert(number, (connection.clone(), halt));
+            number
+        };
+        let result = wait();
+        self.waiting().by_age.remove(&number);
+        result
+    }
+
+    /// Closes the connection that has kept the gate waiting longest. False if none does.
+    fn evict_oldest(&self) -> bool {
+        let Some((_, (connection, halt))) = self.waiting().by_age.pop_first() else { return false };
+        connection.evict(halt);
+        true
+    }
+}
+
+/// Bytes in memory for a client, counted in what all may take together from the moment they arrive.
+struct Buffered<'a> {
+    bytes: Vec<u8>,
+    shared: &'a Shared,
+    charged: usize,
+}
+
+impl<'a> Buffered<'a> {
+    fn new(bytes: Vec<u8>, shared: &'a Shared) -> Buffered<'a> {
+        Buffered { bytes, shared, charged: 0 }
+    }
+
+    /// Counts `bytes` more of them. When that is too much the oldest connection gives way, which may be this one.
+    fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.charged += bytes;
+        let before = self.shared.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > MAX_BUFFERED_BYTES && !self.shared.evict_oldest() {
+            Err(server_full())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Buffered<'_> {
+    fn drop(&mut self) {
+        self.shared.buffered_bytes.fetch_sub(self.charged, Ordering::Relaxed);
+    }
+}
+
+fn server_full() -> Refusal {
+    Refusal::new(503, "The server is full: try again in a few seconds.")
+}
