@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::output::print;
+use crate::program::print;
 use crate::queue::Queue;
 use crate::store::Store;
 

@@ -18,14 +18,13 @@ use image_sharer::env::Env;
 use image_sharer::format::MAX_IMAGE_BYTES;
 use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
-use image_sharer::output::print;
 use image_sharer::queue::{Queue, QueueError};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
 use image_sharer::server::inspect::inspect;
 use image_sharer::shutdown::Shutdown;
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, log};
+use image_sharer::{check, log, program};
 
 const HELP: &str = "\
 Takes images by HTTP, stores them, and queues a job for their thumbnails.
@@ -58,26 +57,15 @@ enum Run {
 }
 
 fn main() -> ExitCode {
-    log::report_panics();
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
-    let run = match words.as_slice() {
-        ["--help" | "-h"] => return print(HELP),
-        ["--version" | "-V"] => return print(&format!("server {}", env!("CARGO_PKG_VERSION"))),
-        ["--local", _] => Run::Local(PathBuf::from(&arguments[1])),
-        ["--check"] => Run::Check,
-        [] => Run::Aws,
-        _ => {
-            eprintln!("server: these arguments are not understood: {}\n\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match start(run) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("server: {error}");
-            ExitCode::FAILURE
-        }
+    program::run("server", HELP, parse, start)
+}
+
+fn parse(arguments: &[OsString]) -> Option<Run> {
+    match arguments {
+        [] => Some(Run::Aws),
+        [flag] if flag == "--check" => Some(Run::Check),
+        [flag, directory] if flag == "--local" => Some(Run::Local(directory.into())),
+        _ => None,
     }
 }
 

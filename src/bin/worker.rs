@@ -11,10 +11,9 @@ use std::sync::Arc;
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
-use image_sharer::output::print;
 use image_sharer::shutdown::Shutdown;
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, descriptors, log};
+use image_sharer::{check, descriptors, log, program};
 
 const HELP: &str = "\
 Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
@@ -42,26 +41,15 @@ enum Run {
 }
 
 fn main() -> ExitCode {
-    log::report_panics();
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
-    let run = match words.as_slice() {
-        ["--help" | "-h"] => return print(HELP),
-        ["--version" | "-V"] => return print(&format!("worker {}", env!("CARGO_PKG_VERSION"))),
-        ["--drain"] => Run::Work(Until::Drained),
-        ["--check"] => Run::Check,
-        [] => Run::Work(Until::Stopped),
-        _ => {
-            eprintln!("worker: these arguments are not understood: {}\n\n{HELP}", words.join(" "));
-            return ExitCode::from(2);
-        }
-    };
-    match start(run) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("worker: {error}");
-            ExitCode::FAILURE
-        }
+    program::run("worker", HELP, parse, start)
+}
+
+fn parse(arguments: &[OsString]) -> Option<Run> {
+    match arguments {
+        [] => Some(Run::Work(Until::Stopped)),
+        [flag] if flag == "--drain" => Some(Run::Work(Until::Drained)),
+        [flag] if flag == "--check" => Some(Run::Check),
+        _ => None,
     }
 }
 
