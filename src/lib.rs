@@ -4,6 +4,7 @@ pub mod aws;
 pub mod check;
 pub mod config;
 pub mod counter;
+pub mod dates;
 pub mod env;
 pub mod format;
 #[cfg(test)]
