@@ -34,6 +34,7 @@ pub mod aws;
 pub mod check;
 pub mod config;
 pub mod counter;
+pub mod dates;
 pub mod descriptors;
 pub mod env;
 pub mod format;

@@ -1,6 +1,8 @@
 //! Logs: one line an event on standard error, `key=value` pairs that both a person and `grep` can read.
 //!
-//!     2026-11-24T09:30:00.123Z info upload id=… status=202 bytes=48213 store_ms=12 queue_ms=5
+//! ```text
+//! 2026-11-24T09:30:00.123Z info upload id=… status=202 bytes=48213 store_ms=12 queue_ms=5
+//! ```
 //!
 //! systemd, Docker and a terminal all take lines from standard error, so there is no file to rotate and no library to set
 //! up. A line is written by one call, so lines of different threads do not mix. Secrets are never logged.
@@ -9,7 +11,9 @@ use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use crate::dates;
 
 /// How much is logged; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +104,7 @@ fn log(level: Level, event: &str, fields: Fields) {
 }
 
 fn line(now: SystemTime, level: Level, event: &str, fields: Fields) -> String {
-    let mut line = format!("{} {} {event}", timestamp(now), level.name());
+    let mut line = format!("{} {} {event}", dates::to_rfc3339(now), level.name());
     for (name, value) in fields {
         // Writing to a String cannot fail.
         let _ = write!(line, " {name}={}", quoted(&value.to_string()));
@@ -116,35 +120,10 @@ fn quoted(value: &str) -> String {
     if plain { value.to_owned() } else { format!("{value:?}") }
 }
 
-/// RFC 3339 in UTC, to the millisecond.
-fn timestamp(now: SystemTime) -> String {
-    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil_from_days(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!(
-        "{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
-        since_epoch.subsec_millis()
-    )
-}
-
-/// The Gregorian date of a day counted from 1970-01-01. Years are taken to begin in March, so that the leap day is a year's
-/// last; 400 years have 146,097 days.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468; // from 0000-03-01
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn a_line() {
@@ -158,14 +137,5 @@ mod tests {
         let expected =
             "2024-02-29T12:34:56.007Z warn put key=a/b.jpg error=\"no \\\"such\\\"\\nhost\" none=\"\"\n";
         assert_eq!(line, expected);
-    }
-
-    #[test]
-    fn dates() {
-        for (days, date) in
-            [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_819, (2027, 1, 1))]
-        {
-            assert_eq!(civil_from_days(days), date);
-        }
     }
 }

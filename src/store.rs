@@ -10,6 +10,10 @@ use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
 use crate::size::Size;
 
+/// What every object is served with. It is never rewritten with other bytes, so viewers and CloudFront may keep it for a year,
+/// the longest there is.
+pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
 /// Which of an image's four objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {

@@ -15,22 +15,23 @@ use ureq::http::{HeaderMap, Request, Response};
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
-use crate::aws::dates;
 use crate::aws::error::{self, Answer, AwsError, Failure};
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
+use crate::dates;
 use crate::log;
 
 /// How long connecting may take, TLS included. Within AWS it is milliseconds; past this the packets are being lost, and
 /// another attempt, perhaps to another address, is the better bet.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one attempt may take, besides what the call waits for by its nature. 1 MiB passes in it at 2 Mbit/s, and two
-/// attempts fit into [`CALL_BUDGET`].
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How long a call may take with all its attempts, besides what it waits for by its nature. A client waits for an upload's two
-/// calls, and a heartbeat must come well within the visibility timeout.
+/// How long a call may take with all its attempts, besides what it waits for by its nature. Half of it is for one attempt, so
+/// that two fit in: 1 MiB passes in 4 s at 2 Mbit/s.
+///
+/// A client waits for an upload's calls. These are two; three if the job cannot be queued and the original is taken back; and
+/// four if the answer to the first was lost and the object in the way must be told from another's. So at the very worst an
+/// upload is answered after 32 s, and 39 if it is also the one that credentials are fetched for: that is three requests to the
+/// instance metadata, which take 2.2 s each when the first attempt gets no answer.
 pub const CALL_BUDGET: Duration = Duration::from_secs(8);
 
 /// The most idle connections that are kept to one host. A server's or worker's threads, which are fewer, talk to two.
@@ -62,6 +63,21 @@ pub struct Call<'a> {
     pub max_bytes: usize,
     /// How long the service waits before it answers, by the nature of the call: a long poll's wait, otherwise zero.
     pub wait: Duration,
+    /// How long all attempts may take together, besides `wait`: [`CALL_BUDGET`] unless somebody cannot wait that long.
+    pub budget: Duration,
+}
+
+impl Call<'_> {
+    /// How long one attempt may take.
+    fn attempt_timeout(&self) -> Duration {
+        self.wait + self.budget / 2
+    }
+
+    /// With less time than this no attempt is begun. One that is cut short is worse than none: what a long poll received but
+    /// could not hand over is lost to everybody for the visibility timeout.
+    fn shortest_attempt(&self) -> Duration {
+        self.wait + self.budget / 4
+    }
 }
 
 /// A successful answer.
@@ -77,8 +93,6 @@ pub struct Client {
     agent: Agent,
     region: String,
     credentials: CredentialCache,
-    attempt_timeout: Duration,
-    call_budget: Duration,
     /// What must be added to this machine's clock to get AWS's, in seconds.
     clock_skew_seconds: AtomicI64,
 }
@@ -100,8 +114,6 @@ impl Client {
             agent: config.build().new_agent(),
             region: region.to_string(),
             credentials,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            call_budget: CALL_BUDGET,
             clock_skew_seconds: AtomicI64::new(0),
         }
     }
@@ -111,10 +123,10 @@ impl Client {
         &self.region
     }
 
-    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times and for [`CALL_BUDGET`] and the call's own wait; and if new
-    /// credentials are due, for as long as their fetch takes, which is seconds at most.
+    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times, and for its budget and its wait; and if new credentials are due,
+    /// for as long as their fetch takes, which is 7 s when the metadata service gets slow.
     pub fn call(&self, call: &Call) -> Result<Reply, AwsError> {
-        let deadline = Instant::now() + self.call_budget + call.wait;
+        let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();
         let mut delay = Duration::ZERO;
         loop {
@@ -150,18 +162,12 @@ impl Client {
                     pause = delay;
                 }
             }
-            if Instant::now() + pause + self.shortest_attempt(call) > deadline {
+            if Instant::now() + pause + call.shortest_attempt() > deadline {
                 return Err(failed(failure, tried.attempts));
             }
             note_retry(&failed(failure, tried.attempts), decision);
             thread::sleep(pause);
         }
-    }
-
-    /// With less time than this no attempt is begun. One that is cut short is worse than none: what a long poll received but
-    /// could not hand over is lost to everybody for the visibility timeout.
-    fn shortest_attempt(&self, call: &Call) -> Duration {
-        call.wait + self.attempt_timeout / 2
     }
 
     fn attempt(&self, call: &Call, credentials: &Credentials, deadline: Instant) -> Result<Reply, Failure> {
@@ -177,7 +183,7 @@ impl Client {
             request = request.header(name, value);
         }
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let timeout = remaining.min(self.attempt_timeout + call.wait).max(self.shortest_attempt(call));
+        let timeout = remaining.min(call.attempt_timeout()).max(call.shortest_attempt());
         let response = match *method {
             "PUT" | "POST" => self.send(request.body(*body), timeout),
             _ => self.send(request.body(()), timeout),
@@ -270,7 +276,7 @@ fn read_body(body: Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
 }
 
 /// From 0 up to 1. Without a random source retries still work, only less spread out.
-fn random() -> f64 {
+pub fn random() -> f64 {
     SysRng.try_next_u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }
 

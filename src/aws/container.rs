@@ -5,17 +5,21 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ureq::http::Uri;
 
 use crate::aws::credentials::{Credentials, Unavailable};
-use crate::aws::metadata;
+use crate::aws::metadata::{self, Patience};
 use crate::env::Env;
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
+/// Longer than for the instance metadata: a variable says that the agent is there, and it may have to fetch the keys itself.
+const PATIENCE: Patience = Patience { timeout: Duration::from_secs(2), attempts: 3 };
 
 /// What a relative URI is relative to: the ECS agent.
 const ECS_HOST: &str = "http://169.254.170.2";
@@ -34,7 +38,7 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
 fn fetch(env: &Env, url: &str) -> Result<Credentials, String> {
     let token = authorization_token(env)?;
     let headers: Vec<_> = token.iter().map(|token| ("authorization", token.as_str())).collect();
-    let answer = metadata::request("GET", url, &headers)?;
+    let answer = metadata::request("GET", url, &headers, PATIENCE).map_err(|e| format!("GET {url}: {e}"))?;
     if answer.status != 200 {
         return Err(format!("GET {url}: {}", answer.status));
     }
@@ -151,6 +155,13 @@ mod tests {
         assert!(requests[0].starts_with("GET /creds HTTP/1.1\r\n"), "{requests:?}");
         assert!(requests[0].contains("\r\nauthorization: Basic abc\r\n"), "{requests:?}");
         assert!(requests[1].contains("\r\nauthorization: from-file\r\n"), "{requests:?}");
+    }
+
+    #[test]
+    fn an_agent_that_fails_twice_is_asked_a_third_time() {
+        let server = Loopback::answering(vec![String::new(), String::new(), ok(CREDENTIALS)]);
+        let url = format!("{}/creds", server.url());
+        assert!(credentials(&env(&[(FULL_URI, &url)])).is_ok());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::env::Env;
 pub const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
 
 /// How long after a fetch the next may come. It keeps a metadata service that fails, or that still has the old credentials,
-/// from being asked before every call.
+/// from being asked before every call. Only the first refusal by AWS is reason to ask again at once.
 pub const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 
 /// An access key.
@@ -138,6 +138,8 @@ struct State {
     credentials: Option<Credentials>,
     /// When the last fetch began and how it failed, if it did.
     last_fetch: Option<(SystemTime, Option<String>)>,
+    /// AWS has refused credentials, and no pause has been kept since.
+    refused: bool,
 }
 
 impl CredentialCache {
@@ -147,6 +149,9 @@ impl CredentialCache {
     }
 
     /// Credentials that work now. Waits for a fetch only if there are none; the error is that of the last fetch.
+    ///
+    /// What was fetched just now is given out even if it has expired: AWS will say so, unless it is this machine's clock that is
+    /// wrong, which its answer then puts right.
     pub fn get(&self, now: SystemTime) -> Result<Credentials, String> {
         if let Some(settled) = self.without_fetching(now) {
             return settled;
@@ -165,6 +170,7 @@ impl CredentialCache {
         }
         let fetched = (self.fetch)();
         let mut state = self.state();
+        state.refused &= state.last_fetch.is_none();
         state.last_fetch = Some((now, fetched.as_ref().err().cloned()));
         match fetched {
             Ok(credentials) => {
@@ -177,12 +183,18 @@ impl CredentialCache {
         }
     }
 
-    /// Forgets credentials that AWS calls expired, unless another thread has replaced them already.
+    /// Forgets credentials that AWS calls expired, unless another thread has replaced them already. The next are fetched at
+    /// once; if AWS refuses these too, only after the pause.
     pub fn refuse(&self, refused: &Credentials) {
         let mut state = self.state();
-        if state.credentials.as_ref() == Some(refused) {
-            *state = State::default();
+        if state.credentials.as_ref() != Some(refused) {
+            return;
         }
+        state.credentials = None;
+        if !state.refused {
+            state.last_fetch = None;
+        }
+        state.refused = true;
     }
 
     /// The answer, if it is settled: the credentials are fresh, or a fetch was made just now.
@@ -193,14 +205,19 @@ impl CredentialCache {
             return Some(Ok(fresh.clone()));
         }
         let (fetched_at, error) = state.last_fetch.as_ref()?;
-        // A clock that was set back must not hold up the next fetch.
-        if now.duration_since(*fetched_at).is_ok_and(|since| since >= REFRESH_PAUSE) || now < *fetched_at {
+        // A clock that was set back must not hold up the next fetch; but a thread that read it before another one began to fetch
+        // must not fetch again.
+        let since = now.duration_since(*fetched_at).unwrap_or_else(|before| before.duration());
+        if since >= REFRESH_PAUSE {
             return None;
         }
-        match (credentials.filter(|old| old.works_for(Duration::ZERO, now)), error) {
-            (Some(old), _) => Some(Ok(old.clone())),
-            (None, Some(error)) => Some(Err(error.clone())),
-            (None, None) => None,
+        match (credentials, error) {
+            (Some(old), None) => Some(Ok(old.clone())),
+            (Some(old), Some(_)) if old.works_for(Duration::ZERO, now) => Some(Ok(old.clone())),
+            (_, Some(error)) => Some(Err(error.clone())),
+            (None, None) => Some(Err("AWS calls the credentials expired that were fetched just now; \
+                 check AWS_SESSION_TOKEN, or what hands out the credentials"
+                .to_string())),
         }
     }
 
@@ -327,6 +344,47 @@ mod tests {
         assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY2");
         cache.refuse(&first);
         assert_eq!(cache.get(now()).unwrap().access_key_id, "KEY2");
+    }
+
+    #[test]
+    fn expired_ones_are_not_fetched_before_every_call() {
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let counter = fetches.clone();
+        let cache =
+            CredentialCache::new(Box::new(move || Ok(numbered(counter.fetch_add(1, SeqCst), now() - HOUR))));
+        for n in 0..100 {
+            assert!(cache.get(now() + REFRESH_PAUSE / 100 * n).is_ok());
+        }
+        assert_eq!(fetches.load(SeqCst), 1);
+        cache.get(now() + REFRESH_PAUSE).unwrap();
+        assert_eq!(fetches.load(SeqCst), 2);
+    }
+
+    #[test]
+    fn refused_ones_are_fetched_again_at_once_but_once() {
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let counter = fetches.clone();
+        let cache = CredentialCache::new(Box::new(move || {
+            counter.fetch_add(1, SeqCst);
+            Ok(numbered(7, now() + HOUR))
+        }));
+        for pause in 0..3 {
+            for n in 0..50 {
+                match cache.get(now() + REFRESH_PAUSE * pause + REFRESH_PAUSE / 100 * n) {
+                    Ok(credentials) => cache.refuse(&credentials),
+                    Err(error) => assert!(error.contains("AWS calls the credentials expired"), "{error}"),
+                }
+            }
+            assert_eq!(fetches.load(SeqCst) as u32, 2 * (pause + 1));
+        }
+    }
+
+    #[test]
+    fn a_thread_that_read_the_clock_first_does_not_fetch_again() {
+        let (cache, fetches) = cache(vec![Err("down".to_string())]);
+        cache.get(now()).unwrap_err();
+        cache.get(now() - Duration::from_millis(1)).unwrap_err();
+        assert_eq!(fetches.load(SeqCst), 1);
     }
 
     /// One thread is held up in a fetch; the others must not wait for it.

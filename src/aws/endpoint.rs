@@ -2,14 +2,20 @@
 
 use ureq::http::Uri;
 
+use crate::aws::profile;
 use crate::env::Env;
 
-/// The endpoint from the first of these variables that is set: scheme, host, perhaps port and path, and no slash at the end.
-pub fn from_env(env: &Env, variables: &[&str]) -> Result<Option<String>, String> {
-    let Some((variable, value)) = variables.iter().find_map(|name| Some((name, env.get(name)?))) else {
+/// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
+/// no slash at the end.
+pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, String> {
+    let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
-    };
-    let endpoint = split(value).filter(|(_, path)| !path.contains(['?', '#']));
+    }
+    let of_variables = variables.iter().find_map(|name| Some((*name, env.get(name)?.to_string())));
+    let of_profile = || Some(("endpoint_url in the AWS profile", profile::setting(env, "endpoint_url")?));
+    let Some((variable, value)) = of_variables.or_else(of_profile) else { return Ok(None) };
+    let endpoint = split(&value).filter(|(_, path)| !path.contains(['?', '#']));
     match endpoint {
         Some((origin, path)) => Ok(Some(format!("{origin}{}", path.trim_end_matches('/')))),
         None => Err(format!("{variable} is {value:?}, but it must be a URL such as http://127.0.0.1:4566")),
@@ -34,9 +40,19 @@ pub fn split(url: &str) -> Option<(String, &str)> {
     Some((format!("{scheme}://{}{}", authority.host(), port.unwrap_or_default()), rest))
 }
 
-/// The domain that AWS's hosts of a region are in.
+/// The domain that AWS's hosts of a region are in: each partition, which the region's prefix tells, has its own (AWS General
+/// Reference, "Regional endpoints").
 pub fn domain(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+    const DOMAINS: [(&str, &str); 6] = [
+        ("cn-", "amazonaws.com.cn"),
+        ("eusc-", "amazonaws.eu"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("us-isof-", "csp.hci.ic.gov"),
+    ];
+    let found = DOMAINS.iter().find(|(prefix, _)| region.starts_with(prefix));
+    found.map_or("amazonaws.com", |(_, domain)| domain)
 }
 
 /// The region in `https://sqs.{region}.amazonaws.com/…`, if the URL is one of these.
@@ -53,7 +69,7 @@ mod tests {
     #[test]
     fn endpoints_from_the_environment() {
         let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-        let endpoint = |value: &str| from_env(&[("AWS_ENDPOINT_URL", value)].into_iter().collect(), &names);
+        let endpoint = |value: &str| configured(&[("AWS_ENDPOINT_URL", value)].into_iter().collect(), &names);
         for (value, expected) in [
             ("http://127.0.0.1:4566", "http://127.0.0.1:4566"),
             ("http://[::1]:4566/", "http://[::1]:4566"),
@@ -71,7 +87,7 @@ mod tests {
         assert_eq!(endpoint("").unwrap(), None);
         let both =
             [("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_S3", "http://b")].into_iter().collect();
-        assert_eq!(from_env(&both, &names).unwrap().as_deref(), Some("http://b"));
+        assert_eq!(configured(&both, &names).unwrap().as_deref(), Some("http://b"));
     }
 
     #[test]
@@ -80,6 +96,10 @@ mod tests {
             ("https://sqs.eu-central-1.amazonaws.com/123456789012/jobs", Some("eu-central-1")),
             ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/jobs", Some("cn-north-1")),
             ("https://sqs.cn-north-1.amazonaws.com/123456789012/jobs", None),
+            ("https://sqs.us-gov-west-1.amazonaws.com/123456789012/jobs", Some("us-gov-west-1")),
+            ("https://sqs.eusc-de-east-1.amazonaws.eu/123456789012/jobs", Some("eusc-de-east-1")),
+            ("https://sqs.us-iso-east-1.c2s.ic.gov/123456789012/jobs", Some("us-iso-east-1")),
+            ("https://sqs.us-isob-east-1.sc2s.sgov.gov/123456789012/jobs", Some("us-isob-east-1")),
             ("https://sqs.eu-central-1.amazonaws.com.evil.example/1/jobs", None),
             ("http://localhost:4566/000000000000/jobs", None),
             ("", None),

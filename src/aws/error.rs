@@ -99,7 +99,7 @@ impl fmt::Display for Answer {
         if !self.bucket_region.is_empty() {
             write!(f, ", the bucket is in {}", self.bucket_region)?;
         }
-        match advice(self.status, &self.code) {
+        match advice(self) {
             Some(advice) => write!(f, ". {advice}"),
             None => Ok(()),
         }
@@ -107,8 +107,12 @@ impl fmt::Display for Answer {
 }
 
 /// What an operator can do about it, for the errors that wrong settings give.
-fn advice(status: u16, code: &str) -> Option<&'static str> {
-    match (status, code) {
+fn advice(answer: &Answer) -> Option<&'static str> {
+    match (answer.status, answer.code.as_str()) {
+        // Under the code that a wrong secret has: "Credential should be scoped to a valid region, not 'eu-west-1'."
+        _ if answer.message.starts_with("Credential should be scoped") => {
+            Some("Check AWS_REGION: the service that was asked is in another region")
+        }
         (_, "SignatureDoesNotMatch" | "InvalidSignatureException") => {
             Some("Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id")
         }
@@ -196,9 +200,12 @@ fn decode_entity(name: &str) -> Option<char> {
     }
 }
 
-/// One line of bounded length: it goes to the log.
+/// One line of bounded length: it goes to the log. Only the first paragraph is kept, because what is wrong is said there, and
+/// after it a JSON service may quote the whole request that it found wrongly signed, session token included.
 fn shorten(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let paragraph: Vec<&str> = text.trim().lines().take_while(|line| !line.trim().is_empty()).collect();
+    let line = paragraph.join(" ");
+    line.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -265,10 +272,36 @@ mod tests {
     }
 
     #[test]
+    fn a_quoted_request_is_left_out() {
+        const SAYS: &str = "The request signature we calculated does not match the signature you provided.";
+        let quoted =
+            "The Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:HUSH";
+        for blank_line in ["\n\n", "\r\n\r\n", "\n \n"] {
+            let message = format!("\n{SAYS}{blank_line}{quoted}");
+            let body = serde_json::json!({ "__type": "InvalidSignatureException", "message": message });
+            assert_eq!(from_json(403, body.to_string().as_bytes()).message, SAYS);
+            let body = format!("<Code>SignatureDoesNotMatch</Code><Message>{message}</Message>");
+            assert_eq!(from_xml(403, body.as_bytes()).message, SAYS);
+        }
+    }
+
+    #[test]
+    fn a_wrong_region_is_not_taken_for_a_wrong_secret() {
+        let answer = Answer {
+            status: 403,
+            code: "InvalidSignatureException".to_string(),
+            message: "Credential should be scoped to a valid region, not 'eu-west-1'. ".to_string(),
+            ..Answer::default()
+        };
+        let text = answer.to_string();
+        assert!(text.contains("AWS_REGION") && !text.contains("AWS_SECRET_ACCESS_KEY"), "{text}");
+    }
+
+    #[test]
     fn a_page_from_something_else_is_cut_to_one_line() {
         let page = format!("<Code>X\r\n\u{1b}[2J</Code><Message>{}</Message>", "long ".repeat(10_000));
         let answer = from_xml(502, page.as_bytes());
-        assert_eq!(answer.code, "X   [2J");
+        assert_eq!(answer.code, "X  [2J");
         assert_eq!(answer.message.chars().count(), MAX_MESSAGE_CHARS);
     }
 

@@ -3,13 +3,19 @@
 //! Only version 2 is spoken: a token is got by PUT first, which a forged request through a proxy or a page cannot do. EC2 User
 //! Guide, "Use the Instance Metadata Service to access instance metadata".
 
+use std::time::Duration;
+
 use crate::aws::credentials::{Credentials, Unavailable};
-use crate::aws::metadata;
+use crate::aws::metadata::{self, Patience};
 use crate::env::Env;
 
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
+
+/// Short, because there is a metadata service only on an instance, and the packets vanish anywhere else: this is then how long
+/// the program waits to find out.
+const PATIENCE: Patience = Patience { timeout: Duration::from_secs(1), attempts: 2 };
 
 /// How long a token is good for, in seconds (1 to 21,600). One serves the three requests of a fetch and is then forgotten.
 const TOKEN_TTL_SECONDS: &str = "60";
@@ -52,8 +58,14 @@ impl Session {
         }
         let url = format!("{endpoint}/latest/api/token");
         let headers = [("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_SECONDS)];
-        let answer = metadata::request("PUT", &url, &headers)
-            .map_err(|e| Unavailable::Absent(format!("no instance metadata ({e})")))?;
+        let answer = metadata::request("PUT", &url, &headers, PATIENCE).map_err(|e| {
+            // The token may travel one hop only unless the instance allows more, and into a container there are two.
+            let hint = match e {
+                ureq::Error::Timeout(_) => " (in a container the instance's metadata hop limit must be 2)",
+                _ => "",
+            };
+            Unavailable::Absent(format!("no instance metadata from PUT {url}: {e}{hint}"))
+        })?;
         let token = answer.text.trim().to_string();
         if answer.status != 200 || token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Unavailable::Absent(format!("no instance metadata (PUT {url}: {})", answer.status)));
@@ -63,7 +75,8 @@ impl Session {
 
     fn get(&self, path: &str) -> Result<String, String> {
         let url = format!("{}{path}", self.endpoint);
-        let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)])?;
+        let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)], PATIENCE)
+            .map_err(|e| format!("GET {url}: {e}"))?;
         match answer.status {
             200 => Ok(answer.text),
             404 => Err(format!("the instance metadata has no {path}: has the instance a role?")),
@@ -127,6 +140,11 @@ mod tests {
             matches!(credentials(&env(&server)), Err(Unavailable::Absent(_)))
         };
         assert!(absent(vec![status(403)]));
+        // Nobody at the address is nothing that a hop limit could mend.
+        let nobody = [(ENDPOINT, "http://127.0.0.1:1")].into_iter().collect();
+        assert!(
+            matches!(credentials(&nobody), Err(Unavailable::Absent(reason)) if !reason.contains("hop limit"))
+        );
         assert!(absent(vec![ok("")]));
         assert!(absent(vec![ok("TOKEN"), status(404)]));
         assert!(absent(vec![ok("TOKEN"), ok("../../evil")]));
@@ -140,8 +158,9 @@ mod tests {
     fn silence_does_not_take_long() {
         let server = Loopback::silent();
         let start = Instant::now();
-        assert!(matches!(credentials(&env(&server)), Err(Unavailable::Absent(_))));
-        let longest = metadata::METADATA_TIMEOUT * (metadata::METADATA_ATTEMPTS + 1);
+        let Err(Unavailable::Absent(reason)) = credentials(&env(&server)) else { panic!("silence") };
+        assert!(reason.contains("hop limit must be 2"), "{reason}");
+        let longest = PATIENCE.timeout * (PATIENCE.attempts + 1);
         assert!(start.elapsed() < longest, "{:?}", start.elapsed());
     }
 }

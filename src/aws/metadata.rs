@@ -1,6 +1,7 @@
 //! What the container endpoint and the instance metadata have in common: plain HTTP to an address one hop away, short
 //! waits, and credentials in JSON.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,14 +9,19 @@ use ureq::Agent;
 use ureq::http::Request;
 
 use crate::aws::credentials::Credentials;
-use crate::aws::dates;
+use crate::dates;
 
-/// How long one request may take. These services are on the same host, and where there is none the packets vanish: this is
-/// then how long the program waits to find out.
-pub const METADATA_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much a request is worth: the two services differ in what it means when nobody answers.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often a request is made that got no answer, or a 5xx. Both services drop one now and then at boot.
+    pub attempts: u32,
+}
 
-/// How often a request is made that got no answer, or a 5xx. Both services drop one now and then at boot.
-pub const METADATA_ATTEMPTS: u32 = 2;
+/// Between two attempts. What is just starting, or sheds load, would fail the same way if it was asked again at once.
+pub const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 
 /// The most bytes of an answer that are read. Credentials are about 2 KB.
 pub const MAX_METADATA_BYTES: u64 = 64 * 1024;
@@ -29,9 +35,14 @@ pub struct MetadataAnswer {
 }
 
 /// One request without a body. Redirects are not followed: they could lead the authorization elsewhere.
-pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<MetadataAnswer, String> {
+pub fn request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    patience: Patience,
+) -> Result<MetadataAnswer, ureq::Error> {
     let config = Agent::config_builder()
-        .timeout_global(Some(METADATA_TIMEOUT))
+        .timeout_global(Some(patience.timeout))
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -41,10 +52,11 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Meta
     loop {
         let answer = request_once(&agent, method, url, headers);
         let passing = answer.as_ref().map_or(true, |answer| answer.status >= 500);
-        if !passing || attempt == METADATA_ATTEMPTS {
-            return answer.map_err(|e| format!("{method} {url}: {e}"));
+        if !passing || attempt >= patience.attempts {
+            return answer;
         }
         attempt += 1;
+        thread::sleep(PAUSE_BETWEEN_ATTEMPTS);
     }
 }
 
@@ -82,7 +94,7 @@ pub fn credentials_from_json(text: &str) -> Result<Credentials, String> {
         value.map(str::to_string).ok_or_else(|| format!("credentials have no {name}"))
     };
     let expiration = field("Expiration")?;
-    let expires = dates::from_iso8601(&expiration).ok_or_else(|| {
+    let expires = dates::from_rfc3339(&expiration).ok_or_else(|| {
         format!("credentials have Expiration {expiration:?}, which is no ISO 8601 time in UTC")
     })?;
     Ok(Credentials {
@@ -95,7 +107,27 @@ pub fn credentials_from_json(text: &str) -> Result<Credentials, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::aws::loopback::{Loopback, answer, ok};
+
+    #[test]
+    fn attempts_are_counted_and_spaced() {
+        let patience = Patience { timeout: Duration::from_secs(2), attempts: 3 };
+        let failing = || answer("503 X", &[], "");
+        for (answers, status) in [
+            (vec![failing(), failing(), ok("")], 200),
+            (vec![failing(), failing(), failing(), ok("")], 503),
+            (vec![String::new(), String::new(), ok("")], 200),
+        ] {
+            let server = Loopback::answering(answers);
+            let start = Instant::now();
+            let answer = request("GET", &server.url(), &[], patience).unwrap();
+            assert_eq!((answer.status, server.requests().len()), (status, 3));
+            assert!(start.elapsed() >= PAUSE_BETWEEN_ATTEMPTS * 2, "{:?}", start.elapsed());
+        }
+    }
 
     #[test]
     fn credentials_in_json() {
@@ -103,7 +135,7 @@ mod tests {
             "Expiration":"2026-11-24T12:00:00Z"}"#;
         let found = credentials_from_json(json).unwrap();
         assert_eq!(found.access_key_id, "ASIA");
-        assert_eq!(found.expires, dates::from_iso8601("2026-11-24T12:00:00Z"));
+        assert_eq!(found.expires, dates::from_rfc3339("2026-11-24T12:00:00Z"));
         for (from, to) in [
             ("Success", "AssumeRoleUnauthorizedAccess"),
             ("\"AccessKeyId\"", "\"Id\""),

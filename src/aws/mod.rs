@@ -10,7 +10,11 @@
 //! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s endpoint or
 //!   the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
-//! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference").
+//! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference"), those
+//! that this program's two services have a use for. Not read are `AWS_CA_BUNDLE` (AWS's certificates are checked against the
+//! roots that are built in; a private endpoint may be http), `HTTPS_PROXY` and its like, the FIPS and dual-stack switches (name
+//! such an endpoint in `AWS_ENDPOINT_URL_S3` and `_SQS`), and in the shared files all but a profile's keys, `region` and
+//! `endpoint_url`.
 
 use std::sync::Arc;
 
@@ -21,7 +25,6 @@ use crate::env::Env;
 pub mod client;
 pub mod container;
 pub mod credentials;
-pub mod dates;
 pub mod endpoint;
 pub mod error;
 pub mod imds;
@@ -68,7 +71,7 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
             return checked_region(region, variable);
         }
     }
-    if let Some(region) = profile::region(env) {
+    if let Some(region) = profile::setting(env, "region") {
         return checked_region(&region, "region in the AWS profile");
     }
     if let Some(region) = endpoint::region_of_queue_url(queue_url) {
@@ -77,11 +80,10 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
     match imds::region(env) {
         Ok(region) => checked_region(&region, "the region in the instance metadata"),
         Err(Unavailable::Broken(reason)) => Err(reason),
-        Err(Unavailable::Absent(_)) => {
-            Err("AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, \
-             nor the instance metadata names a region; set it to something like eu-central-1"
-                .to_string())
-        }
+        Err(Unavailable::Absent(reason)) => Err(format!(
+            "AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata names a \
+             region; set it to something like eu-central-1 ({reason})"
+        )),
     }
 }
 
@@ -114,9 +116,9 @@ mod tests {
         assert_eq!(region_of(&both, QUEUE_URL).unwrap(), "eu-central-1");
         assert_eq!(region_of(&both[1..], QUEUE_URL).unwrap(), "us-east-2");
         assert_eq!(region_of(&[], QUEUE_URL).unwrap(), "eu-west-3");
-        assert!(
-            region_of(&[], "http://localhost:4566/000000000000/jobs").unwrap_err().contains("AWS_REGION")
-        );
+        let error = region_of(&[], "http://localhost:4566/000000000000/jobs").unwrap_err();
+        assert!(error.contains("AWS_REGION is not set"), "{error}");
+        assert!(error.contains("off by AWS_EC2_METADATA_DISABLED"), "{error}");
         for bad in ["EU", "eu central", "evil.example.com/", "x#"] {
             let error = region_of(&[("AWS_REGION", bad)], QUEUE_URL).unwrap_err();
             assert!(error.contains("AWS_REGION") && error.contains(bad), "{error}");

@@ -1,7 +1,7 @@
 //! Credentials and region from the files that `aws configure` writes: `~/.aws/credentials` and `~/.aws/config`.
 //!
-//! The format is in the AWS SDKs and Tools Reference Guide, "Shared config and credentials files". Only keys and region are
-//! read. A profile that gets its keys by other means (a role to assume, single sign-on, a program) is refused with a hint,
+//! The format is in the AWS SDKs and Tools Reference Guide, "Shared config and credentials files". Only the keys,
+//! `region` and `endpoint_url` are read. A profile that gets its keys by other means (a role to assume, single sign-on, a program) is refused with a hint,
 //! rather than skipped.
 
 use std::collections::HashMap;
@@ -11,8 +11,11 @@ use std::io::ErrorKind;
 use crate::aws::credentials::{Credentials, Unavailable};
 use crate::env::Env;
 
-/// What may stand in a profile instead of keys, and is not done here.
-const OTHER_MEANS: [&str; 4] = ["role_arn", "sso_session", "sso_start_url", "credential_process"];
+/// What makes of a profile's keys, or of a token, other keys. Keys beside it are not those to act with.
+const ROLE: [&str; 2] = ["role_arn", "web_identity_token_file"];
+
+/// What may stand in a profile instead of keys.
+const OTHER_MEANS: [&str; 4] = ["sso_session", "sso_start_url", "login_session", "credential_process"];
 
 /// The settings of one profile, their names in lower case.
 type Profile = HashMap<String, String>;
@@ -22,19 +25,18 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let files = Files::of(env);
     let name = profile_name(env);
     let profiles = [files.read_credentials(name)?, files.read_config(name)?];
+    let uses_any_of = |means: &[&str]| {
+        let used =
+            means.iter().find(|name| profiles.iter().flatten().any(|profile| profile.contains_key(**name)));
+        used.map_or(Ok(()), |name_of_means| Err(unsupported(name, name_of_means)))
+    };
+    uses_any_of(&ROLE)?;
     if let Some(found) = profiles.iter().flatten().find_map(keys) {
         return found.map_err(|missing| {
             Unavailable::Broken(format!("profile {name} has no {missing} (in {})", files.names()))
         });
     }
-    for other in OTHER_MEANS {
-        if profiles.iter().flatten().any(|profile| profile.contains_key(other)) {
-            return Err(Unavailable::Broken(format!(
-                "profile {name} uses {other}, which is not supported here; put the keys into the environment with \
-                 `eval \"$(aws configure export-credentials --profile {name} --format env)\"`"
-            )));
-        }
-    }
+    uses_any_of(&OTHER_MEANS)?;
     let missing = format!("no keys for profile {name} in {}", files.names());
     match env.get("AWS_PROFILE") {
         Some(_) => Err(Unavailable::Broken(missing)),
@@ -42,12 +44,19 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     }
 }
 
-/// The region of the profile, if it has one. A file that cannot be read has none; reading its keys will say so.
-pub fn region(env: &Env) -> Option<String> {
+fn unsupported(profile: &str, means: &str) -> Unavailable {
+    Unavailable::Broken(format!(
+        "profile {profile} uses {means}, which is not supported here; put the keys into the environment with \
+         `eval \"$(aws configure export-credentials --profile {profile} --format env)\"`"
+    ))
+}
+
+/// Another setting of the profile, if it has it. A file that cannot be read has none; reading its keys will say so.
+pub fn setting(env: &Env, setting: &str) -> Option<String> {
     let files = Files::of(env);
     let name = profile_name(env);
     let profiles = [files.read_config(name), files.read_credentials(name)];
-    profiles.into_iter().flatten().flatten().find_map(|profile| profile.get("region").cloned())
+    profiles.into_iter().flatten().flatten().find_map(|profile| profile.get(setting).cloned())
 }
 
 fn profile_name(env: &Env) -> &str {
@@ -97,12 +106,13 @@ impl Files {
         Ok(sections.into_iter().rev().find(|(section, _)| section == name).map(|(_, profile)| profile))
     }
 
-    /// In this file a profile's section is `[profile NAME]`; only the default's may be `[default]`.
+    /// In this file a profile's section is `[profile NAME]`, in quotes if the name has spaces; only the default's may be
+    /// `[default]`.
     fn read_config(&self, name: &str) -> Result<Option<Profile>, Unavailable> {
         let sections = read(self.config.as_deref())?;
         let is_profile = |section: &str| {
             let prefixed = section.strip_prefix("profile").filter(|rest| rest.starts_with([' ', '\t']));
-            prefixed.is_some_and(|rest| rest.trim() == name)
+            prefixed.is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == name)
         };
         let mut found = None;
         for (section, profile) in sections {
@@ -225,14 +235,22 @@ mod tests {
         aws_secret_access_key = t\n\
         [both]\n\
         aws_access_key_id = FROM_CREDENTIALS\n\
-        aws_secret_access_key = b\n";
+        aws_secret_access_key = b\n\
+        [both-and-role]\n\
+        aws_access_key_id = NO\n\
+        aws_secret_access_key = n\n";
 
     const CONFIG: &str = "[default]\nregion = eu-west-1\n\
         [profile  work]\nregion=eu-central-1\n\
         s3 =\n  region = nested\n  max_concurrent_requests = 20\n\
         [profile config-only]\naws_access_key_id = CONFIG\naws_secret_access_key = c\n\
         [profile both]\naws_access_key_id = FROM_CONFIG\naws_secret_access_key = b\n\
-        [profile sso]\nsso_session = corp\n[unprefixed]\naws_access_key_id = NO\naws_secret_access_key = n\n";
+        [profile sso]\nsso_session = corp\n[profile \"in quotes\"]\nregion = eu-south-1\n\
+        endpoint_url = http://localhost:4566\n\
+        aws_access_key_id = QUOTED\naws_secret_access_key = q\n\
+        [profile role]\nrole_arn = r\naws_access_key_id = NO\naws_secret_access_key = n\n\
+        [profile both-and-role]\nrole_arn = r\n\
+        [profile token]\nweb_identity_token_file = /t\n[profile login]\nlogin_session = l\n[unprefixed]\naws_access_key_id = NO\naws_secret_access_key = n\n";
 
     #[test]
     fn profiles_of_both_files() {
@@ -244,15 +262,18 @@ mod tests {
             ("twice", "TWICE"),
             ("config-only", "CONFIG"),
             ("both", "FROM_CREDENTIALS"),
+            ("in quotes", "QUOTED"),
         ] {
             assert_eq!(home.key_id(profile), Ok(expected.to_string()), "{profile}");
         }
         let default = credentials(&home.env("")).unwrap();
         assert_eq!(default.secret_access_key, "a/b+c=#d");
         assert_eq!(credentials(&home.env("work")).unwrap().session_token.as_deref(), Some("tok"));
-        assert_eq!(region(&home.env("work")).as_deref(), Some("eu-central-1"));
-        assert_eq!(region(&home.env("")).as_deref(), Some("eu-west-1"));
-        assert_eq!(region(&home.env("twice")), None);
+        let region = |profile| setting(&home.env(profile), "region");
+        assert_eq!(region("work").as_deref(), Some("eu-central-1"));
+        assert_eq!(region("").as_deref(), Some("eu-west-1"));
+        assert_eq!(region("in quotes").as_deref(), Some("eu-south-1"));
+        assert_eq!(region("twice"), None);
     }
 
     #[test]
@@ -263,6 +284,10 @@ mod tests {
             ("unprefixed", "unprefixed"),
             ("half", "aws_secret_access_key"),
             ("sso", "sso_session"),
+            ("role", "role_arn"),
+            ("both-and-role", "role_arn"),
+            ("token", "web_identity_token_file"),
+            ("login", "login_session"),
         ] {
             match home.key_id(profile) {
                 Err(Unavailable::Broken(reason)) => assert!(reason.contains(named), "{reason}"),
@@ -270,6 +295,21 @@ mod tests {
             }
         }
         assert!(matches!(Home::with("", "").key_id(""), Err(Unavailable::Absent(_))));
+    }
+
+    #[test]
+    fn the_endpoint_of_a_profile() {
+        let home = Home::with(CREDENTIALS, CONFIG);
+        let endpoint = |profile, more: &[(&str, &str)]| {
+            let variables = [("HOME", home.0.to_str().unwrap()), ("AWS_PROFILE", profile)];
+            let env = variables.iter().chain(more).copied().collect();
+            crate::aws::endpoint::configured(&env, &["AWS_ENDPOINT_URL"]).unwrap()
+        };
+        let variable = ("AWS_ENDPOINT_URL", "http://b");
+        assert_eq!(endpoint("in quotes", &[]).as_deref(), Some("http://localhost:4566"));
+        assert_eq!(endpoint("in quotes", &[variable]).as_deref(), Some("http://b"));
+        assert_eq!(endpoint("in quotes", &[variable, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "True")]), None);
+        assert_eq!(endpoint("work", &[]), None);
     }
 
     #[test]

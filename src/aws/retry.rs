@@ -14,7 +14,8 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// The shortest delay before a retry: what a load balancer takes to notice that a host is gone.
 pub const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest delay before a retry. Only a call with a long budget comes near it.
+/// The longest delay before a retry, however many there have been. The four of a call stay below it, at a second or two by and
+/// large: they grow to 8.1 s at most, and one that leaves no time for an attempt ends the call instead.
 pub const MAX_DELAY: Duration = Duration::from_secs(15);
 
 /// What to do after a failed attempt.
@@ -186,6 +187,8 @@ mod tests {
         assert_eq!(next_delay(Duration::from_secs(1), 0.0), MIN_DELAY);
         assert_eq!(next_delay(Duration::from_secs(1), 1.0), Duration::from_secs(3));
         assert_eq!(next_delay(Duration::from_secs(10), 1.0), MAX_DELAY);
+        let longest = (1..MAX_ATTEMPTS).fold(Duration::ZERO, |delay, _| next_delay(delay, 1.0));
+        assert_eq!(longest, MIN_DELAY * 81);
         assert_eq!(next_delay(MAX_DELAY, f64::NAN.max(0.5)), MIN_DELAY + (MAX_DELAY - MIN_DELAY) / 2);
     }
 }

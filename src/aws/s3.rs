@@ -7,22 +7,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-
-use crate::aws::client::{Call, Client, Reply};
+use crate::aws::client::{CALL_BUDGET, Call, Client, Reply};
 use crate::aws::error::{AwsError, Failure};
 use crate::aws::{Aws, endpoint, sign};
-use crate::store::{Key, Store, StoreError};
-
-/// Objects are never rewritten with other bytes, so viewers and CloudFront may keep them for a year, the longest there is.
-pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+use crate::image_id::ImageId;
+use crate::log;
+use crate::store::{CACHE_CONTROL, Key, Store, StoreError};
 
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
 const UPLOAD_HEADER: &str = "x-amz-meta-upload";
 
 /// The most bytes of an answer that is not an object. That to ListObjectsV2 for one key is under 1 KB.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// How long a failed `create` tries to take back what it may have stored. Its caller has waited for 8 s already.
+const TAKE_BACK_BUDGET: Duration = Duration::from_secs(2);
 
 /// A bucket.
 pub struct S3Store {
@@ -33,16 +32,11 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket of that name. At AWS it is addressed as a host, which is the only way that every region supports; under
+    /// The bucket of that name, which [`Config`](crate::config::Config) has checked. At AWS it is addressed as a host, which is the only way that every region supports; under
     /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot, which no certificate matches, as a path.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, String> {
-        if !is_bucket_name(bucket) {
-            return Err(format!(
-                "IMAGES_BUCKET is {bucket:?}, but a bucket's name has 3 to 63 lower-case letters, digits, dots and hyphens"
-            ));
-        }
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
-        let base_url = match endpoint::from_env(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
+        let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
             Some(endpoint) => format!("{endpoint}/{bucket}"),
             None if bucket.contains('.') => format!("https://s3.{region}.{domain}/{bucket}"),
             None => format!("https://{bucket}.s3.{region}.{domain}"),
@@ -61,6 +55,7 @@ impl S3Store {
             body: &[],
             max_bytes: MAX_ANSWER_BYTES,
             wait: Duration::ZERO,
+            budget: CALL_BUDGET,
         }
     }
 
@@ -81,12 +76,22 @@ impl S3Store {
             Err(error) => Err(failed(error)),
         }
     }
+
+    /// Deletes what a `create` may have stored although it failed. Nobody was told the id, so an object that stays is one that
+    /// nobody can see, and one attempt at tidiness is enough. It can be no other's object, because ids are random.
+    fn take_back(&self, key: &Key) {
+        let call = Call { budget: TAKE_BACK_BUDGET, ..self.call("S3 DeleteObject", "DELETE", key) };
+        if let Err(error) = self.client.call(&call) {
+            log::warn("original may be left behind", &[("key", key), ("error", &error)]);
+        }
+    }
 }
 
 impl Store for S3Store {
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         let upload =
-            random_text().map_err(|e| StoreError::Failed(format!("{key}: no random numbers: {e}")))?;
+            ImageId::random().map_err(|e| StoreError::Failed(format!("{key}: no random numbers: {e}")))?;
+        let upload = upload.to_string();
         let mut call = self.put_call(key, bytes);
         call.headers.extend([("if-none-match", "*".to_string()), (UPLOAD_HEADER, upload.clone())]);
         match self.client.call(&call) {
@@ -98,7 +103,13 @@ impl Store for S3Store {
                     found.is_some_and(|reply| reply.headers.get(UPLOAD_HEADER).is_some_and(|u| *u == upload));
                 if is_ours { Ok(()) } else { Err(StoreError::Exists(*key)) }
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => {
+                // After a refusal there is nothing, but with an answer that was lost or a 5xx the object may be there.
+                if matches!(error.failure, Failure::Lost(_)) || error.status() >= Some(500) {
+                    self.take_back(key);
+                }
+                Err(failed(error))
+            }
         }
     }
 
@@ -140,6 +151,7 @@ impl Store for S3Store {
             body: &[],
             max_bytes: MAX_ANSWER_BYTES,
             wait: Duration::ZERO,
+            budget: CALL_BUDGET,
         };
         self.client.call(&call).map(drop).map_err(failed)
     }
@@ -154,24 +166,6 @@ fn code(error: &AwsError) -> &str {
         Failure::Answered(answer) => &answer.code,
         _ => "",
     }
-}
-
-fn random_text() -> std::io::Result<String> {
-    let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(std::io::Error::other)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
-}
-
-/// S3 User Guide, "General purpose bucket naming rules", as far as they keep a name from meaning something else in a URL.
-fn is_bucket_name(name: &str) -> bool {
-    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
-    let is_edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| is_allowed(*b))
-        && is_edge(bytes.first())
-        && is_edge(bytes.last())
-        && !name.contains("..")
 }
 
 #[cfg(test)]
@@ -207,25 +201,6 @@ mod tests {
         assert_eq!(base("cn-north-1", "images"), "https://images.s3.cn-north-1.amazonaws.com.cn");
         let custom = [("AWS_REGION", "garage"), ("AWS_ENDPOINT_URL_S3", "http://[::1]:3900/")];
         assert_eq!(store(&custom, "images").unwrap().base_url, "http://[::1]:3900/images");
-    }
-
-    #[test]
-    fn names_that_are_no_buckets() {
-        for bad in [
-            "",
-            "ab",
-            "Images",
-            "my_images",
-            "-images",
-            "images.",
-            "a..b",
-            "a/b",
-            "evil.com#",
-            &"x".repeat(64),
-        ] {
-            let error = store(&[("AWS_REGION", "eu-central-1")], bad).err().unwrap();
-            assert!(error.contains("IMAGES_BUCKET") && error.contains(bad), "{error}");
-        }
     }
 
     #[test]
@@ -283,6 +258,32 @@ mod tests {
         let store = store(&[("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", &url)], "images").unwrap();
         store.create(&key(), b"x").unwrap();
         server.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_failed_create_may_have_stored_is_taken_back() {
+        const MAX_ATTEMPTS: usize = crate::aws::retry::MAX_ATTEMPTS as usize;
+        for failure in [String::new(), answer("503 X", &[], "")] {
+            let failures = (0..MAX_ATTEMPTS).map(|_| failure.clone());
+            let server = Loopback::answering(failures.chain([answer("204 X", &[], "")]).collect());
+            assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Failed(_))));
+            let requests = server.requests();
+            assert_eq!(requests.len(), MAX_ATTEMPTS + 1);
+            assert!(
+                requests[MAX_ATTEMPTS].starts_with(&format!("DELETE /images/{} ", key())),
+                "{requests:?}"
+            );
+        }
+        let server = Loopback::answering(vec![answer("403 X", &[], ""), ok("")]);
+        assert!(on(&server).create(&key(), b"x").is_err());
+        assert_eq!(server.requests().len(), 1, "nothing to take back after a refusal");
+    }
+
+    #[test]
+    fn taking_back_is_bounded_in_time() {
+        let start = std::time::Instant::now();
+        on(&Loopback::silent()).take_back(&key());
+        assert!(start.elapsed() < TAKE_BACK_BUDGET + Duration::from_secs(1), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn settings(service: &str) -> SigningSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::dates::from_iso8601;
+    use crate::dates::from_rfc3339;
 
     fn signature(
         request: &Signable,
@@ -99,7 +99,7 @@ mod tests {
         now: &str,
     ) -> (String, Vec<String>) {
         let headers =
-            sign(request, scope.0, scope.1, credentials, from_iso8601(now).unwrap()).expect("signed");
+            sign(request, scope.0, scope.1, credentials, from_rfc3339(now).unwrap()).expect("signed");
         let authorization = &headers.iter().find(|(name, _)| name == "authorization").unwrap().1;
         let (_, signature) = authorization.rsplit_once("Signature=").unwrap();
         let mut names: Vec<String> = headers.iter().map(|(name, _)| name.clone()).collect();

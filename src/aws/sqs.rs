@@ -9,13 +9,14 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::aws::client::{Call, Client};
+use crate::aws::client::{self, CALL_BUDGET, Call, Client};
 use crate::aws::{Aws, endpoint, retry, sign};
 use crate::job::Job;
+use crate::log;
 use crate::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
 
 /// The longest long poll that SQS knows, in seconds.
@@ -30,6 +31,13 @@ const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// How often the entries of a batch that SQS itself failed on are tried.
 const BATCH_ATTEMPTS: u32 = 3;
 
+/// How long one `change_visibility` may take. A heartbeat holds up those whose jobs are done while it is under way, and one that
+/// fails is repeated by the next.
+const VISIBILITY_BUDGET: Duration = Duration::from_secs(3);
+
+/// With less time than this left a batch is not sent: hardly any would be answered.
+const SHORTEST_BATCH: Duration = Duration::from_millis(200);
+
 /// A queue.
 pub struct SqsQueue {
     client: Arc<Client>,
@@ -39,22 +47,48 @@ pub struct SqsQueue {
 
 impl SqsQueue {
     /// The queue of that URL. Requests go to the host in it, unless `AWS_ENDPOINT_URL_SQS` or `AWS_ENDPOINT_URL` is set.
+    ///
+    /// What would fail at every call is refused here: a queue at AWS in another region than the one that is signed for, and a
+    /// FIFO queue, to which messages cannot be sent without a group, and which holds back all of a group for one in hand.
     pub fn new(aws: &Aws, queue_url: &str) -> Result<SqsQueue, String> {
-        let path_names_a_queue = |path: &str| path.len() > 1 && !path.contains(['?', '#']);
-        let Some((origin, _)) = endpoint::split(queue_url).filter(|(_, path)| path_names_a_queue(path))
-        else {
+        let Some((origin, path)) = endpoint::split(queue_url) else {
             return Err(format!(
                 "JOBS_QUEUE_URL is {queue_url:?}, but it must be a URL such as \
                  https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
             ));
         };
-        let custom = endpoint::from_env(&aws.env, &["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"])?;
+        if path.ends_with(".fifo") {
+            return Err(format!(
+                "JOBS_QUEUE_URL is {queue_url:?}, but the jobs need a standard queue, not a FIFO queue"
+            ));
+        }
+        let custom = endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"])?;
+        let region = aws.region();
+        if let Some(queues) = endpoint::region_of_queue_url(queue_url).filter(|queues| *queues != region)
+            && custom.is_none()
+        {
+            return Err(format!(
+                "JOBS_QUEUE_URL is {queue_url:?}, in {queues}, but AWS_REGION (or the AWS profile's region) is {region}; \
+                 the bucket and the queue must both be in that region"
+            ));
+        }
         let (client, endpoint) = (aws.client.clone(), custom.unwrap_or(origin));
         Ok(SqsQueue { client, queue_url: queue_url.to_string(), endpoint })
     }
 
+    /// Makes one call that waits for nothing.
+    fn call(&self, operation: &'static str, request: Value) -> Result<Value, QueueError> {
+        self.call_for(operation, request, Duration::ZERO, CALL_BUDGET)
+    }
+
     /// Makes one call. `operation` is `SQS ` and AWS's name; `request` lacks only the QueueUrl.
-    fn call(&self, operation: &'static str, mut request: Value, wait: Duration) -> Result<Value, QueueError> {
+    fn call_for(
+        &self,
+        operation: &'static str,
+        mut request: Value,
+        wait: Duration,
+        budget: Duration,
+    ) -> Result<Value, QueueError> {
         request["QueueUrl"] = self.queue_url.as_str().into();
         let action = operation.trim_start_matches("SQS ");
         let reply = self.client.call(&Call {
@@ -70,69 +104,108 @@ impl SqsQueue {
             body: request.to_string().as_bytes(),
             max_bytes: MAX_ANSWER_BYTES,
             wait,
+            budget,
         });
         let body = reply.map_err(|error| QueueError::Failed(error.to_string()))?.body;
         serde_json::from_slice(&body).map_err(|e| self.unreadable(operation, &format!("not JSON: {e}")))
     }
 
-    /// Makes a batch call for any number of entries, which need no Id. All are tried; the first error is returned.
-    fn batches(&self, operation: &'static str, entries: Vec<Value>) -> Result<(), QueueError> {
+    /// Makes a batch call for any number of entries, which need no Id. All are tried, as long as the budget for all of them
+    /// lasts; the first error is returned.
+    fn batches(
+        &self,
+        operation: &'static str,
+        entries: Vec<Value>,
+        budget: Duration,
+    ) -> Result<(), QueueError> {
+        let deadline = Instant::now() + budget;
         let mut result = Ok(());
         for batch in entries.chunks(MAX_BATCH) {
-            result = result.and(self.batch(operation, batch.to_vec()));
+            result = result.and(self.batch(operation, batch.to_vec(), deadline));
         }
         result
     }
 
-    fn batch(&self, operation: &'static str, mut entries: Vec<Value>) -> Result<(), QueueError> {
+    /// One batch. Entries that SQS itself failed on are tried again, whatever is wrong with others; what is wrong with others is
+    /// the error to return, because it will not go away.
+    fn batch(
+        &self,
+        operation: &'static str,
+        mut entries: Vec<Value>,
+        deadline: Instant,
+    ) -> Result<(), QueueError> {
+        let size = entries.len();
         for (id, entry) in entries.iter_mut().enumerate() {
             entry["Id"] = id.to_string().into();
         }
+        let (mut refused, mut delay) = (Ok(()), Duration::ZERO);
         for attempt in 1.. {
-            let reply = self.call(operation, json!({ "Entries": entries }), Duration::ZERO)?;
-            let failed = reply["Failed"].as_array().map_or(&[][..], Vec::as_slice);
-            let failed: Vec<&Value> = failed.iter().filter(|entry| !is_stale(entry)).collect();
-            let Some(first) = failed.first() else { return Ok(()) };
-            let senders_fault = failed.iter().any(|entry| entry["SenderFault"] == Value::Bool(true));
-            if senders_fault || attempt == BATCH_ATTEMPTS {
-                return Err(QueueError::Failed(format!(
-                    "{operation} {}: {} of {} entries failed, the first with {}: {}",
-                    self.queue_url,
-                    failed.len(),
-                    entries.len(),
-                    first["Code"].as_str().unwrap_or_default(),
-                    first["Message"].as_str().unwrap_or_default()
-                )));
+            let budget = deadline.saturating_duration_since(Instant::now());
+            if budget < SHORTEST_BATCH {
+                return refused.and(Err(self.failed(operation, "no time is left for this batch")));
             }
-            entries.retain(|entry| failed.iter().any(|failed| failed["Id"] == entry["Id"]));
-            thread::sleep(retry::MIN_DELAY);
+            let request = json!({ "Entries": entries });
+            let reply = match self.call_for(operation, request, Duration::ZERO, budget) {
+                Ok(reply) => reply,
+                Err(error) => return refused.and(Err(error)),
+            };
+            let failed = reply["Failed"].as_array().map_or(&[][..], Vec::as_slice);
+            let (senders, sqss): (Vec<&Value>, Vec<&Value>) = failed
+                .iter()
+                .filter(|entry| !is_stale(entry))
+                .partition(|entry| entry["SenderFault"] == Value::Bool(true));
+            refused = refused.and(self.all_done(operation, &senders, size));
+            entries.retain(|entry| sqss.iter().any(|failed| failed["Id"] == entry["Id"]));
+            if entries.is_empty() || attempt == BATCH_ATTEMPTS {
+                return refused.and(self.all_done(operation, &sqss, size));
+            }
+            delay = retry::next_delay(delay, client::random());
+            thread::sleep(delay);
         }
-        Ok(())
+        refused
+    }
+
+    /// An error unless there are no failed entries.
+    fn all_done(&self, operation: &str, failed: &[&Value], size: usize) -> Result<(), QueueError> {
+        let Some(first) = failed.first() else { return Ok(()) };
+        let text = |name: &str| first[name].as_str().unwrap_or_default();
+        let (count, code, message) = (failed.len(), text("Code"), text("Message"));
+        let what = format!("{count} of {size} entries failed, the first with {code}: {message}");
+        Err(self.failed(operation, &what))
+    }
+
+    fn failed(&self, operation: &str, what: &str) -> QueueError {
+        QueueError::Failed(format!("{operation} {}: {what}", self.queue_url))
     }
 
     fn unreadable(&self, operation: &str, what: &str) -> QueueError {
-        QueueError::Failed(format!("{operation} {}: unreadable answer: {what}", self.queue_url))
+        self.failed(operation, &format!("unreadable answer: {what}"))
     }
 
-    fn message(&self, message: &Value) -> Result<Message, QueueError> {
-        let text = |value: &Value, name| match value.as_str() {
-            Some(text) => Ok(text.to_string()),
-            None => Err(self.unreadable("SQS ReceiveMessage", &format!("a message has no {name}"))),
+    /// One of the received messages, if it can be read. That it cannot be is no reason to lose the others, which nobody else would
+    /// receive for the visibility timeout.
+    fn message(&self, message: &Value) -> Option<Message> {
+        let warn = |what: &str| {
+            let id = message["MessageId"].as_str().unwrap_or_default();
+            log::warn("odd message", &[("queue", &self.queue_url), ("message", &id), ("what", &what)]);
         };
-        let count = text(&message["Attributes"]["ApproximateReceiveCount"], "ApproximateReceiveCount")?;
-        Ok(Message {
-            receipt: Receipt(text(&message["ReceiptHandle"], "ReceiptHandle")?),
-            body: text(&message["Body"], "Body")?,
-            receive_count: count.parse().map_err(|_| {
-                self.unreadable("SQS ReceiveMessage", &format!("ApproximateReceiveCount is {count:?}"))
-            })?,
-        })
+        let (Some(receipt), Some(body)) = (message["ReceiptHandle"].as_str(), message["Body"].as_str())
+        else {
+            warn("left for the redrive: it has no ReceiptHandle or no Body");
+            return None;
+        };
+        let count = &message["Attributes"]["ApproximateReceiveCount"];
+        let receive_count = count.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+            warn("taken for received once: it has no ApproximateReceiveCount");
+            1
+        });
+        Some(Message { receipt: Receipt(receipt.to_string()), body: body.to_string(), receive_count })
     }
 }
 
 impl Queue for SqsQueue {
     fn send(&self, job: &Job) -> Result<(), QueueError> {
-        self.call("SQS SendMessage", json!({ "MessageBody": job.to_json() }), Duration::ZERO).map(drop)
+        self.call("SQS SendMessage", json!({ "MessageBody": job.to_json() })).map(drop)
     }
 
     fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Message>, QueueError> {
@@ -142,22 +215,24 @@ impl Queue for SqsQueue {
             "WaitTimeSeconds": wait_seconds,
             "VisibilityTimeout": VISIBILITY_SECONDS,
             "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            "AttributeNames": ["ApproximateReceiveCount"], // the older name, which some engines still go by
         });
-        let reply = self.call("SQS ReceiveMessage", request, Duration::from_secs(wait_seconds))?;
+        let wait = Duration::from_secs(wait_seconds);
+        let reply = self.call_for("SQS ReceiveMessage", request, wait, CALL_BUDGET)?;
         let messages = reply["Messages"].as_array().map_or(&[][..], Vec::as_slice);
-        messages.iter().map(|message| self.message(message)).collect()
+        Ok(messages.iter().filter_map(|message| self.message(message)).collect())
     }
 
     fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError> {
         let entries = receipts.iter().map(|receipt| json!({ "ReceiptHandle": receipt.0 }));
-        self.batches("SQS DeleteMessageBatch", entries.collect())
+        self.batches("SQS DeleteMessageBatch", entries.collect(), CALL_BUDGET)
     }
 
     fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError> {
         let entries = changes.iter().map(|(receipt, seconds)| {
             json!({ "ReceiptHandle": receipt.0, "VisibilityTimeout": seconds.min(&MAX_VISIBILITY_SECONDS) })
         });
-        self.batches("SQS ChangeMessageVisibilityBatch", entries.collect())
+        self.batches("SQS ChangeMessageVisibilityBatch", entries.collect(), VISIBILITY_BUDGET)
     }
 
     fn depth(&self) -> Result<Depth, QueueError> {
@@ -166,8 +241,7 @@ impl Queue for SqsQueue {
             "ApproximateNumberOfMessagesNotVisible",
             "ApproximateNumberOfMessagesDelayed",
         ];
-        let reply =
-            self.call("SQS GetQueueAttributes", json!({ "AttributeNames": NAMES }), Duration::ZERO)?;
+        let reply = self.call("SQS GetQueueAttributes", json!({ "AttributeNames": NAMES }))?;
         let count = |name: &str| {
             let value = &reply["Attributes"][name];
             let count = value.as_str().and_then(|text| text.parse::<u64>().ok());
@@ -197,8 +271,11 @@ mod tests {
     const URL: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs";
 
     fn queue(variables: &[(&str, &str)], url: &str) -> Result<SqsQueue, String> {
-        let keys =
-            [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("AWS_REGION", "x")];
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "hush"),
+            ("AWS_REGION", "eu-central-1"),
+        ];
         let env: Env = keys.iter().chain(variables).copied().collect();
         SqsQueue::new(&Aws::new(env, url)?, url)
     }
@@ -215,12 +292,22 @@ mod tests {
     fn endpoints() {
         assert_eq!(queue(&[], URL).unwrap().endpoint, "https://sqs.eu-central-1.amazonaws.com");
         assert_eq!(queue(&[], "http://localhost:4566/0/jobs").unwrap().endpoint, "http://localhost:4566");
-        for bad in
-            ["", "jobs", "https://sqs.eu-central-1.amazonaws.com", "https://host/", "ftp://host/0/jobs"]
-        {
+        for bad in ["", "jobs", "ftp://host/0/jobs", "https://host/0/jobs.fifo"] {
             let error = queue(&[], bad).err().unwrap();
             assert!(error.contains("JOBS_QUEUE_URL") && error.contains(bad), "{error}");
         }
+        assert!(queue(&[], "https://host/0/jobs.fifo").err().unwrap().contains("FIFO"));
+    }
+
+    #[test]
+    fn a_queue_in_another_region() {
+        let elsewhere = ("AWS_REGION", "eu-west-1");
+        let error = queue(&[elsewhere], URL).err().unwrap();
+        for part in ["JOBS_QUEUE_URL", "AWS_REGION", "eu-central-1", "eu-west-1"] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        assert!(queue(&[elsewhere, ("AWS_ENDPOINT_URL", "http://localhost:4566")], URL).is_ok());
+        assert!(queue(&[elsewhere], "https://queue.example.com/0/jobs").is_ok());
     }
 
     #[test]
@@ -243,13 +330,14 @@ mod tests {
         );
         let (_, sent) = requests[0].split_once("\r\n\r\n").unwrap();
         let expected = json!({"QueueUrl": URL, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 20,
-            "VisibilityTimeout": 30, "MessageSystemAttributeNames": ["ApproximateReceiveCount"]});
+            "VisibilityTimeout": 30, "MessageSystemAttributeNames": ["ApproximateReceiveCount"],
+            "AttributeNames": ["ApproximateReceiveCount"]});
         assert_eq!(serde_json::from_str::<Value>(sent).unwrap(), expected);
     }
 
     #[test]
     fn answers_that_cannot_be_read() {
-        for body in ["", "[", r#"{"Messages":[{}]}"#, r#"{"Messages":[{"ReceiptHandle":"r","Body":"b"}]}"#] {
+        for body in ["", "["] {
             let server = Loopback::answering(vec![ok(body)]);
             let error = on(&server).receive(1, Duration::ZERO).unwrap_err().to_string();
             assert!(error.contains("unreadable answer") && error.contains(URL), "{error}");
@@ -257,6 +345,24 @@ mod tests {
         let server =
             Loopback::answering(vec![ok(r#"{"Attributes":{"ApproximateNumberOfMessages":"many"}}"#)]);
         assert!(on(&server).depth().is_err());
+    }
+
+    #[test]
+    fn an_odd_message_does_not_take_the_others_along() {
+        let attributes = |count: &str| json!({ "ApproximateReceiveCount": count });
+        let messages = json!({ "Messages": [
+            {},
+            { "ReceiptHandle": "no-body" },
+            { "Body": "no receipt" },
+            { "ReceiptHandle": "no-count", "Body": "b" },
+            { "ReceiptHandle": "odd-count", "Body": "b", "Attributes": attributes("many") },
+            { "ReceiptHandle": "whole", "Body": "b", "Attributes": attributes("4") },
+        ]});
+        let server = Loopback::answering(vec![ok(&messages.to_string())]);
+        let received = on(&server).receive(10, Duration::ZERO).unwrap();
+        let found: Vec<_> =
+            received.iter().map(|message| (message.receipt.0.as_str(), message.receive_count)).collect();
+        assert_eq!(found, [("no-count", 1), ("odd-count", 1), ("whole", 4)]);
     }
 
     #[test]
@@ -290,6 +396,32 @@ mod tests {
         let server = Loopback::answering((0..9).map(|_| ok(&failed.to_string())).collect());
         assert!(on(&server).delete(&receipts(2)).is_err());
         assert_eq!(server.requests().len() as u32, BATCH_ATTEMPTS);
+    }
+
+    #[test]
+    fn the_senders_fault_does_not_keep_others_from_being_tried_again() {
+        let fault =
+            |id: &str, code: &str, senders: bool| json!({"Id": id, "Code": code, "SenderFault": senders});
+        let both = json!({ "Failed": [fault("1", "InternalError", false), fault("2", "EmptyBatch", true)] });
+        let server = Loopback::answering(vec![ok(&both.to_string()), ok("{}")]);
+        let error = on(&server).delete(&receipts(3)).unwrap_err().to_string();
+        assert!(error.contains("1 of 3 entries failed, the first with EmptyBatch"), "{error}");
+        let again = &server.requests()[1];
+        assert!(again.contains("receipt-1") && !again.contains("receipt-0") && !again.contains("receipt-2"));
+        // What comes after does not hide it.
+        let denied = answer("403 X", &[], r#"{"__type":"AccessDeniedException"}"#);
+        let server = Loopback::answering(vec![ok(&both.to_string()), denied]);
+        assert!(on(&server).delete(&receipts(3)).unwrap_err().to_string().contains("EmptyBatch"));
+    }
+
+    #[test]
+    fn changing_visibility_is_bounded_in_time() {
+        let server = Loopback::silent();
+        let changes: Vec<_> = receipts(25).into_iter().map(|receipt| (receipt, 30)).collect();
+        let start = Instant::now();
+        assert!(on(&server).change_visibility(&changes).is_err());
+        let elapsed = start.elapsed();
+        assert!(elapsed < VISIBILITY_BUDGET + Duration::from_secs(1), "{elapsed:?}");
     }
 
     #[test]

@@ -20,14 +20,11 @@ use crate::job::Job;
 use crate::log;
 use crate::queue::Queue;
 use crate::size::Size;
-use crate::store::{Key, Kind, Store, StoreError};
+use crate::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
 
 /// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
 /// second in a row is a broken random source or store.
 const MAX_IDS: u32 = 3;
-
-/// What objects are served with: they are never rewritten.
-pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 /// The longest object that is served from here: a large thumbnail of 600x600 pixels in an incompressible PNG.
 const MAX_OBJECT_BYTES: usize = 1_600_000;
