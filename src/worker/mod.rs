@@ -93,7 +93,7 @@ struct Shared {
 
 /// Works until told to stop, or until the queue is empty. Then finishes what is in hand, and says whether all went well: the
 /// queue could be reached, and every job was finished and settled in time. From the signal to the end it takes as long as the
-/// long poll that is under way (20 seconds), [`DRAIN_TIMEOUT`] and [`SETTLE_TIMEOUT`] at worst.
+/// long poll that is under way (20 seconds), 30 seconds for the jobs in hand and 10 to settle them at worst.
 pub fn work(
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,

@@ -11,7 +11,7 @@
 //! milliseconds, is served.
 //!
 //! This file is about all connections: who is let in, who gives way, when to stop. One connection's life is in
-//! [`connection`], and the way to tiny_http and back in [`forward`].
+//! connection.rs, and the way to tiny_http and back in forward.rs.
 
 mod connection;
 mod forward;
