@@ -49,6 +49,14 @@ impl Client {
         sent
     }
 
+    /// Whether something comes within this time.
+    pub fn answers_within(&mut self, time: Duration) -> bool {
+        self.stream().set_read_timeout(Some(time)).unwrap();
+        let answers = self.stream().peek(&mut [0]).is_ok_and(|bytes| bytes > 0);
+        self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+        answers
+    }
+
     /// The end of what this side sends.
     pub fn finish(&mut self) {
         let _ = self.stream().shutdown(std::net::Shutdown::Write);
