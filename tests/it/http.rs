@@ -112,6 +112,19 @@ fn row_413_does_not_read_an_absurd_body() {
     assert_eq!(client.status(), 413);
 }
 
+/// Many clients look for an answer only when they have sent everything.
+#[test]
+fn row_413_is_seen_by_who_sends_all_before_reading() {
+    let server = LocalServer::start();
+    let mut client = Client::connect(&server.address);
+    let length = 8_000_000;
+    client.send(&format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    assert_eq!(client.send_endlessly(&vec![0; length], length), length);
+    assert_eq!(client.status(), 413);
+}
+
 #[test]
 fn rows_411_414_417_431_505() {
     let server = LocalServer::start();
