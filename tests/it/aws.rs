@@ -166,22 +166,29 @@ fn the_job_of_a_killed_worker_is_finished_by_another() {
     wait_until("the message is deleted", || stack.depth().is_empty().then_some(()));
 }
 
+/// SIGTERM comes while one job is in hand and a long poll is under way, which then brings another.
 #[test]
-fn sigterm_finishes_the_job_in_hand() {
+fn sigterm_finishes_what_is_in_hand_and_gives_back_the_rest() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
     let mut worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
     let picture = pictures::jpeg(800, 600);
-    let urls = upload(&stack.url, &picture).urls();
+    let in_hand = upload(&stack.url, &picture).urls();
     relay.wait_for_connections(1);
     worker.terminate();
     worker.line_with(&["draining"]);
+    let given_back = upload(&stack.url, &picture).urls();
+    let both = Depth { visible: 1, in_flight: 1, delayed: 0 };
+    wait_until("one is given back", || (stack.depth() == both).then_some(()));
     assert!(worker.is_running());
     relay.open();
     assert!(worker.exit().success());
     worker.line_with(&["stopped finished=true"]);
-    all_answer(&urls, &picture, "jpg");
-    assert!(stack.depth().is_empty(), "settled before the end");
+    all_answer(&in_hand, &picture, "jpg");
+    assert_eq!(stack.depth(), Depth { visible: 1, in_flight: 0, delayed: 0 }, "settled before the end");
+    assert_eq!(curl(&[&given_back.small]).status, 404);
+    stack.drain();
+    all_answer(&given_back, &picture, "jpg");
 }
 
 /// Past the visibility timeout, a watched message has not become visible.

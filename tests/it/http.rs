@@ -289,4 +289,15 @@ fn connections_are_kept_alive() {
     client.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!((client.status(), client.status()), (200, 404), "pipelined");
     assert!(client.is_closed());
+    for request in
+        ["GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET /healthz HTTP/1.0\r\n\r\n"]
+    {
+        let mut client = Client::connect(&server.address);
+        client.send(request);
+        let answer = client.answer();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nConnection: close\r\n"),
+            "{answer}"
+        );
+    }
 }
