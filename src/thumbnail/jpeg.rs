@@ -56,8 +56,8 @@ pub fn decode(jpeg: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, MakeErr
     if segments(jpeg).filter(|(marker, _)| *marker == SOS).count() > MAX_SCANS {
         return Err(Undecodable::new("too many scans").into());
     }
-    if full.pixel_format == PixelFormat::RGB24 && is_adobe_rgb(jpeg) {
-        decoder.set_color_transform(ColorTransform::RGB);
+    if let Some(transform) = color_transform(jpeg, full.pixel_format) {
+        decoder.set_color_transform(transform);
     }
     let (width, height) = scale(&mut decoder, full, fit)?;
     let samples = decoder.decode().map_err(why)?;
@@ -127,13 +127,32 @@ fn cmyk_to_rgb(samples: &mut Vec<u8>) {
     *samples = rgb.collect();
 }
 
-/// Whether an Adobe segment says that three components are RGB and no JFIF header says otherwise. jpeg-decoder goes by
-/// the components' names instead; libjpeg, and so every browser, does not.
-fn is_adobe_rgb(jpeg: &[u8]) -> bool {
-    let has =
+/// How libjpeg, and so every browser, reads three and four components: by a JFIF header, then by an Adobe segment, and only
+/// then by the components' names. jpeg-decoder begins with the names, and refuses what it finds odd.
+fn color_transform(jpeg: &[u8], format: PixelFormat) -> Option<ColorTransform> {
+    let find =
         |wanted, name: &[u8]| header(jpeg).find(|(marker, data)| *marker == wanted && data.starts_with(name));
-    let adobe = has(APP14, b"Adobe").and_then(|(_, data)| data.get(11));
-    adobe == Some(&0) && has(APP0, b"JFIF\0").is_none()
+    let adobe = find(APP14, b"Adobe").and_then(|(_, data)| data.get(11));
+    match (format, adobe) {
+        (PixelFormat::RGB24, _) if find(APP0, b"JFIF\0").is_some() => Some(ColorTransform::YCbCr),
+        (PixelFormat::RGB24, Some(0)) => Some(ColorTransform::RGB),
+        (PixelFormat::RGB24, Some(_)) => Some(ColorTransform::YCbCr),
+        (PixelFormat::RGB24, None) if component_names(jpeg) == b"RGB" => Some(ColorTransform::RGB),
+        (PixelFormat::RGB24, None) => Some(ColorTransform::YCbCr),
+        (PixelFormat::CMYK32, Some(0) | None) => Some(ColorTransform::CMYK),
+        (PixelFormat::CMYK32, Some(_)) => Some(ColorTransform::YCCK),
+        (PixelFormat::L8 | PixelFormat::L16, _) => None,
+    }
+}
+
+fn component_names(jpeg: &[u8]) -> Vec<u8> {
+    components(jpeg).chunks_exact(3).map(|component| component[0]).collect()
+}
+
+/// The components in the frame header, 3 bytes each (T.81, B.2.2).
+fn components(jpeg: &[u8]) -> &[u8] {
+    let frame = header(jpeg).find(|(marker, _)| (SOF0..=SOF2).contains(marker));
+    frame.and_then(|(_, data)| data.get(6..)).unwrap_or_default()
 }
 
 /// How many samples the components have together: 1.5 a pixel for 4:2:0, 3 for 4:4:4. Assumes the most if the frame
@@ -141,9 +160,7 @@ fn is_adobe_rgb(jpeg: &[u8]) -> bool {
 fn count_samples(jpeg: &[u8], full: ImageInfo) -> u64 {
     let padded = |side: u16| u64::from(side).next_multiple_of(MAX_MCU_PIXELS);
     let pixels = padded(full.width) * padded(full.height);
-    let frame = header(jpeg).find(|(marker, _)| (SOF0..=SOF2).contains(marker));
-    let components = frame.and_then(|(_, data)| data.get(6..)).unwrap_or_default();
-    let factors = components.chunks_exact(3).map(|component| (component[1] >> 4, component[1] & 0x0f));
+    let factors = components(jpeg).chunks_exact(3).map(|component| (component[1] >> 4, component[1] & 0x0f));
     let most = factors.clone().fold((1, 1), |(h, v), factor| (factor.0.max(h), factor.1.max(v)));
     let blocks: u64 = factors.map(|(h, v)| u64::from(h) * u64::from(v)).sum();
     if blocks == 0 { pixels * 4 } else { pixels * blocks / (u64::from(most.0) * u64::from(most.1)) }
