@@ -226,3 +226,25 @@ fn cost_does_not_overflow_without_a_cap_on_pixels() {
     jpeg[frame + 5..frame + 9].fill(0xff);
     assert!(cost(&jpeg, u64::MAX).unwrap() > 65_535 * 65_535);
 }
+
+#[test]
+fn odd_words_about_colour_are_read_as_browsers_read_them() {
+    let original = jpeg(&quadrants(640, 640));
+    let jfif_length = 4 + usize::from(u16::from_be_bytes([original[4], original[5]]));
+    let (frame, scan) = (
+        original.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap(),
+        original.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap(),
+    );
+    // The names of a wide-gamut encoding; and an Adobe segment that speaks of four components.
+    let mut wide = original.clone();
+    for (component, name) in [1, 34, 35].into_iter().enumerate() {
+        wide[frame + 10 + 3 * component] = name;
+        wide[scan + 5 + 2 * component] = name;
+    }
+    let adobe = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x02";
+    let four = [adobe, &original[jfif_length..]].concat();
+    let nameless = [&original[..2], &wide[jfif_length..]].concat();
+    for odd in [wide, four, nameless] {
+        super::assert_corners(&large(&odd, Jpeg), [RED, GREEN, BLUE, WHITE]);
+    }
+}

@@ -3,6 +3,7 @@
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::*;
+use crate::thumbnail::{Fit, MAX_JPEG_SCANS};
 
 pub(super) fn with_frame_marker(marker: u8) -> Vec<u8> {
     replace(&baseline_jpeg(), &[0xFF, 0xC0, 0, 17], &[0xFF, marker, 0, 17])
@@ -59,34 +60,6 @@ fn broken_jpegs_are_refused() {
         ),
         ("a segment length of 1", replace(&jpeg, frame, &[&[0xFF, 0xFE, 0, 1], frame].concat())),
         ("a long restart interval", replace(&jpeg, frame, &[&[0xFF, 0xDD, 0, 5, 0, 1, 0], frame].concat())),
-        (
-            "an empty Huffman table",
-            replace(&jpeg, frame, &[&[0xFF, 0xC4, 0, 19, 0][..], &[0; 16], frame].concat()),
-        ),
-        (
-            "a quantization table of zeros",
-            replace(&jpeg, frame, &[&[0xFF, 0xDB, 0, 67, 0][..], &[0; 64], frame].concat()),
-        ),
-        ("a component twice", replace(&jpeg, scan, &[&scan[..7], &[scan[5]], &scan[8..]].concat())),
-        (
-            "components out of order",
-            replace(&jpeg, scan, &[&scan[..5], &scan[7..9], &scan[5..7], &scan[9..]].concat()),
-        ),
-        ("part of a spectrum", replace(&jpeg, scan, &[&scan[..12], &[5, 0]].concat())),
-        ("an approximation", replace(&jpeg, scan, &[&scan[..13], &[1]].concat())),
-        ("a third Huffman table", {
-            let third = replace(&jpeg, scan, &[&scan[..6], &[0x20], &scan[7..]].concat());
-            replace(&third, frame, &[&[0xFF, 0xC4, 0, 20, 2, 1], &[0; 16][..], frame].concat())
-        }),
-        (
-            "over ten blocks a unit",
-            replace(
-                &jpeg,
-                frame,
-                &[&frame[..11], &[0x42], &frame[12..14], &[0x21], &frame[15..17], &[0x11], &frame[18..]]
-                    .concat(),
-            ),
-        ),
         ("a crowded Huffman table", replace(&jpeg, frame, &[&crowded_huffman_table(), frame].concat())),
         ("a quantization table 4", replace(&jpeg, frame, &[&[0xFF, 0xDB, 0, 3, 4], frame].concat())),
     ];
@@ -136,8 +109,179 @@ fn a_jpeg_thumbnail_in_exif_does_not_end_the_picture() {
     assert_eq!(error_of(&jpeg[..jpeg.len() - 2]), InspectError::CutShort(Format::Jpeg));
 }
 
-/// What inspecting and decoding both say to a change of the baseline JPEG.
+/// A JPEG of one grey, in the fewest bits: each block is a code of one bit for "no difference" and, unless it is
+/// progressive, one for "no AC coefficients". A component is given by its sampling factors; each scan names some
+/// components and has so many zero bytes of data.
+fn flattest(frame: u8, (width, height): (u16, u16), sampling: &[u8], scans: &[(&[u8], usize)]) -> Vec<u8> {
+    let mut jpeg = vec![0xFF, 0xD8, 0xFF, 0xDB, 0, 67, 0];
+    jpeg.extend([1; 64]);
+    jpeg.extend([0xFF, frame, 0, 8 + 3 * sampling.len() as u8, 8]);
+    jpeg.extend([height.to_be_bytes(), width.to_be_bytes()].concat());
+    jpeg.push(sampling.len() as u8);
+    jpeg.extend((1..).zip(sampling).flat_map(|(id, factors)| [id, *factors, 0]));
+    for class in [0x00, 0x10] {
+        jpeg.extend([0xFF, 0xC4, 0, 20, class, 1]);
+        jpeg.extend([0; 16]);
+    }
+    for (components, bytes) in scans {
+        jpeg.extend([0xFF, 0xDA, 0, 6 + 2 * components.len() as u8, components.len() as u8]);
+        jpeg.extend(components.iter().flat_map(|id| [*id, 0]));
+        jpeg.extend([0, if frame == 0xC2 { 0 } else { 63 }, 0]);
+        jpeg.extend(vec![0; *bytes]);
+    }
+    jpeg.extend([0xFF, 0xD9]);
+    jpeg
+}
+
+#[test]
+fn a_scan_holds_at_least_a_bit_a_code() {
+    type Case<'a> = (u8, (u16, u16), &'a [u8], &'a [(&'a [u8], usize)]);
+    let cases: [Case; 9] = [
+        (0xC0, (64, 64), &[0x11], &[(&[1], 16)]),
+        (0xC1, (64, 64), &[0x11, 0x11, 0x11], &[(&[1, 2, 3], 48)]),
+        (0xC0, (64, 64), &[0x22, 0x11, 0x11], &[(&[1, 2, 3], 24)]),
+        (0xC0, (17, 9), &[0x22, 0x11, 0x11], &[(&[1, 2, 3], 3)]),
+        (0xC0, (17, 9), &[0x22], &[(&[1], 2)]),
+        (0xC0, (33, 33), &[0x22, 0x11, 0x11], &[(&[1], 7), (&[2], 3), (&[3], 3)]),
+        (0xC0, (33, 33), &[0x22, 0x11, 0x11], &[(&[1], 7), (&[2, 3], 5)]),
+        (0xC2, (64, 64), &[0x11], &[(&[1], 8)]),
+        (0xC2, (64, 64), &[0x22, 0x11, 0x11], &[(&[1, 2, 3], 12)]),
+    ];
+    for (frame, size, sampling, scans) in cases {
+        let whole = flattest(frame, size, sampling, scans);
+        let inspected = inspect(&whole, MAX_PIXELS);
+        assert!(inspected.is_ok(), "{size:?} {sampling:x?} {scans:?}: {inspected:?}");
+        assert!(decode(&whole, Format::Jpeg).is_some(), "{size:?} {sampling:x?}");
+        for short in 0..scans.len() {
+            let mut scans = scans.to_vec();
+            scans[short].1 -= 1;
+            assert!(is_damaged(&flattest(frame, size, sampling, &scans)), "{size:?} {scans:?}");
+        }
+    }
+    let bomb = flattest(0xC0, (6000, 6000), &[0x11], &[(&[1], 500)]);
+    assert!(error_of(&bomb).to_string().contains("too few data for the picture's size"));
+}
+
+#[test]
+fn flat_pictures_are_long_enough() {
+    let configurations: [fn(&mut Encoder<&mut Vec<u8>>); 5] = [
+        |_| {},
+        |encoder| encoder.set_optimized_huffman_tables(true),
+        |encoder| encoder.set_progressive(true),
+        |encoder| encoder.set_sampling_factor(SamplingFactor::F_2_2),
+        |encoder| {
+            encoder.set_optimized_huffman_tables(true);
+            encoder.set_restart_interval(3);
+        },
+    ];
+    for (width, height) in [(1, 1), (8, 8), (9, 17), (640, 480), (1, 1000), (2000, 3)] {
+        for configure in configurations {
+            for color in [ColorType::Luma, ColorType::Rgb, ColorType::Cmyk] {
+                let mut bytes = Vec::new();
+                let mut encoder = Encoder::new(&mut bytes, 20);
+                configure(&mut encoder);
+                let samples = vec![0; usize::from(width) * usize::from(height) * 4];
+                encoder.encode(&samples, width, height, color).unwrap();
+                let inspected = inspect(&bytes, MAX_PIXELS);
+                assert!(inspected.is_ok(), "{width}x{height} {color:?}: {inspected:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_cut_between_restart_markers_and_closed_is_refused() {
+    let picture: Vec<u8> = (0..64 * 64 * 3_u32).map(|n| (n * n / 7) as u8).collect();
+    let mut whole = Vec::new();
+    let mut encoder = Encoder::new(&mut whole, 90);
+    encoder.set_restart_interval(2);
+    encoder.encode(&picture, 64, 64, ColorType::Rgb).unwrap();
+    assert!(inspect(&whole, MAX_PIXELS).is_ok());
+    let restarts: Vec<usize> = whole
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| pair[0] == 0xFF && pair[1] & 0xF8 == 0xD0)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(restarts.len() > 9);
+    for &at in &restarts {
+        assert_refused_like_the_decoder("a cut", &[&whole[..at], &[0xFF, 0xD9]].concat());
+    }
+    let mut swapped = whole.clone();
+    (swapped[restarts[1] + 1], swapped[restarts[2] + 1]) = (0xD2, 0xD1);
+    assert_refused_like_the_decoder("restart markers out of order", &swapped);
+    let superfluous =
+        [&whole[..whole.len() - 2], &[0xFF, 0xD0 + restarts.len() as u8 % 8, 0xFF, 0xD9]].concat();
+    assert!(inspect(&superfluous, MAX_PIXELS).is_ok() && decode(&superfluous, Format::Jpeg).is_some());
+}
+
+#[test]
+fn what_the_decoder_never_takes_is_refused() {
+    let jpeg = baseline_jpeg();
+    let frame = &jpeg[memchr::memmem::find(&jpeg, &[0xFF, 0xC0]).unwrap()..][..19];
+    let scan = &jpeg[memchr::memmem::find(&jpeg, &[0xFF, 0xDA]).unwrap()..][..14];
+    let sampled = |factors: [u8; 3]| {
+        let mut sampled = frame.to_vec();
+        (sampled[11], sampled[14], sampled[17]) = factors.into();
+        replace(&jpeg, frame, &sampled)
+    };
+    let scanned = |at: usize, byte: u8| {
+        let mut scanned = scan.to_vec();
+        scanned[at] = byte;
+        replace(&jpeg, scan, &scanned)
+    };
+    let before_frame = |segment: &[u8]| replace(&jpeg, frame, &[segment, frame].concat());
+    let adobe = |transform| before_frame(&[&b"\xFF\xEE\0\x0EAdobe\0\0\0\0\0\0"[..], &[transform]].concat());
+    for (what, bytes) in [
+        ("a sampling of two to three", sampled([0x31, 0x21, 0x11])),
+        ("a sampling of three to four", sampled([0x14, 0x13, 0x11])),
+        ("over ten blocks a unit", sampled([0x42, 0x21, 0x11])),
+        ("a third Huffman table for DC", scanned(6, 0x20)),
+        ("a third Huffman table for AC", scanned(6, 0x03)),
+        ("a component twice", scanned(7, scan[5])),
+        (
+            "components out of order",
+            replace(&jpeg, scan, &[&scan[..5], &scan[7..9], &scan[5..7], &scan[9..]].concat()),
+        ),
+        ("a spectrum from 1", scanned(11, 1)),
+        ("a spectrum to 62", scanned(12, 62)),
+        ("an approximation", scanned(13, 1)),
+        ("an empty Huffman table", before_frame(&[&[0xFF, 0xC4, 0, 19, 0][..], &[0; 16]].concat())),
+        ("a step of zero", before_frame(&[&[0xFF, 0xDB, 0, 67, 0][..], &[0; 64]].concat())),
+        ("an unknown transform", adobe(3)),
+    ] {
+        assert_refused_like_the_decoder(what, &bytes);
+    }
+    assert!(inspect(&adobe(2), MAX_PIXELS).is_ok());
+    assert!(inspect(&scanned(12, 0), MAX_PIXELS).is_ok(), "some encoders write 0 for 63");
+    assert!(decode(&scanned(12, 0), Format::Jpeg).is_some());
+}
+
 fn assert_refused_like_the_decoder(what: &str, bytes: &[u8]) {
     assert!(inspect(bytes, MAX_PIXELS).is_err(), "{what} was taken");
     assert!(decode(bytes, Format::Jpeg).is_none(), "{what} can be decoded");
+}
+
+#[test]
+fn scans_are_counted() {
+    let scans = |count| flattest(0xC2, (8, 8), &[0x11], &vec![(&[1][..], 1); count]);
+    assert!(inspect(&scans(MAX_JPEG_SCANS), MAX_PIXELS).is_ok());
+    assert!(error_of(&scans(MAX_JPEG_SCANS + 1)).to_string().contains("over 100 scans"));
+    assert!(
+        crate::thumbnail::make(&scans(MAX_JPEG_SCANS + 1), ThumbnailFormat::Jpeg, Fit::Cover, MAX_PIXELS)
+            .is_err()
+    );
+}
+
+#[test]
+fn stray_bytes_between_segments_are_passed_over() {
+    let jpeg = baseline_jpeg();
+    for marker in [[0xFF, 0xDB], [0xFF, 0xC0], [0xFF, 0xC4], [0xFF, 0xDA]] {
+        let at = memchr::memmem::find(&jpeg, &marker).unwrap();
+        for stray in [&[7][..], b"a camera's", &[0], &[0xFF, 0, 7], &[1, 0xFF]] {
+            let bytes = [&jpeg[..at], stray, &jpeg[at..]].concat();
+            assert!(inspect(&bytes, MAX_PIXELS).is_ok(), "{stray:x?} before {marker:x?}");
+            assert!(decode(&bytes, Format::Jpeg).is_some(), "{stray:x?} before {marker:x?}");
+        }
+    }
 }
