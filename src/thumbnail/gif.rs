@@ -21,13 +21,13 @@ const IMAGE_SEPARATOR: u8 = 0x2c;
 const EXTENSION_INTRODUCER: u8 = 0x21;
 
 pub fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
-    let (decoder, frame_pixels) = open(gif, max_pixels)?;
+    let decoder = open(gif, max_pixels)?;
     let canvas_pixels = count_pixels(decoder.dimensions(), max_pixels)?;
-    Ok(canvas_pixels * CANVAS_BYTES_PER_PIXEL + frame_pixels * FRAME_BYTES_PER_PIXEL)
+    Ok(canvas_pixels * CANVAS_BYTES_PER_PIXEL + frame_pixels(gif, max_pixels)? * FRAME_BYTES_PER_PIXEL)
 }
 
 pub fn decode(gif: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
-    let (mut decoder, _) = open(gif, max_pixels)?;
+    let mut decoder = open(gif, max_pixels)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),
         orientation: Orientation::NoTransforms,
@@ -36,16 +36,18 @@ pub fn decode(gif: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
     })
 }
 
-/// The decoder, and how many pixels the first frame has. The limit keeps the decoder to that, should it find another.
-fn open(gif: &[u8], max_pixels: u64) -> Result<(GifDecoder<Cursor<&[u8]>>, u64), Undecodable> {
+/// The limit keeps the decoder to the frame that was counted, should it find another.
+fn open(gif: &[u8], max_pixels: u64) -> Result<GifDecoder<Cursor<&[u8]>>, Undecodable> {
     let mut decoder = GifDecoder::new(Cursor::new(gif)).map_err(Undecodable::new)?;
     count_pixels(decoder.dimensions(), max_pixels)?;
-    let frame = first_frame(gif).ok_or_else(|| Undecodable::new("the GIF has no frame"))?;
-    let frame_pixels = count_pixels(frame, max_pixels)?;
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(frame_pixels * 4);
+    limits.max_alloc = Some(frame_pixels(gif, max_pixels)? * 4);
     decoder.set_limits(limits).map_err(Undecodable::new)?;
-    Ok((decoder, frame_pixels))
+    Ok(decoder)
+}
+
+fn frame_pixels(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+    count_pixels(first_frame(gif).ok_or_else(|| Undecodable::new("the GIF has no frame"))?, max_pixels)
 }
 
 /// The dimensions in the first image descriptor (GIF89a, section 20), behind the global colour table and any extensions.
