@@ -2,7 +2,8 @@
 //!
 //! The gate has read the whole body into memory, so this borrows from it and copies nothing. It is strict where two
 //! readers could understand a body differently (boundaries, line ends, names), and takes whatever browsers and curl write
-//! into a file name, which is never used. A body that is too large in one place and wrong in another is too large.
+//! into a file name, which is never used. A body that is too large in one place and wrong in another, or ends too early, is
+//! too large: so it is read to its end, whatever is found on the way.
 
 use std::fmt;
 
@@ -124,23 +125,17 @@ impl std::error::Error for MultipartError {}
 /// The bytes of the field named `image`, with or without a file name, given the request's Content-Type and its whole body.
 /// The time it takes grows with the body's length, whatever is in it.
 pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
-    let parts = parts(boundary(content_type)?, body)?;
-    let mut other_bytes = 0;
-    for part in &parts {
-        match part.name {
-            b"image" if part.content.len() > MAX_IMAGE_BYTES => return Err(MultipartError::ImageTooLarge),
-            b"image" => {}
-            _ => other_bytes += part.content.len(),
-        }
+    let form = form(boundary(content_type)?, body)?;
+    if form.largest_image_bytes > MAX_IMAGE_BYTES {
+        return Err(MultipartError::ImageTooLarge);
     }
-    if other_bytes > MAX_OTHER_BYTES {
+    if form.other_bytes > MAX_OTHER_BYTES {
         return Err(MultipartError::OthersTooLarge);
     }
-    let mut images = parts.iter().filter(|part| part.name == b"image");
-    let image = images.next().ok_or(MultipartError::NoImage)?;
-    if images.next().is_some() {
-        return Err(MultipartError::TwoImages);
+    if let Some(wrong) = form.wrong {
+        return Err(wrong);
     }
+    let image = form.image.ok_or(MultipartError::NoImage)?;
     if image.encoded {
         return Err(MultipartError::Encoded);
     }
@@ -174,23 +169,58 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-/// The body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
-fn parts<'a>(boundary: &str, body: &'a [u8]) -> Result<Vec<Part<'a>>, MultipartError> {
+/// What all parts come to.
+#[derive(Default)]
+struct Form<'a> {
+    image: Option<Part<'a>>,
+    largest_image_bytes: usize,
+    other_bytes: usize,
+    /// The first thing that is wrong.
+    wrong: Option<MultipartError>,
+}
+
+impl<'a> Form<'a> {
+    fn add(&mut self, part: Part<'a>) {
+        if part.name != b"image" {
+            self.other_bytes += part.content.len();
+            return;
+        }
+        self.largest_image_bytes = self.largest_image_bytes.max(part.content.len());
+        if self.image.replace(part).is_some() {
+            self.refuse(MultipartError::TwoImages);
+        }
+    }
+
+    fn refuse(&mut self, error: MultipartError) {
+        self.wrong.get_or_insert(error);
+    }
+}
+
+/// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
+fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
     let line = format!("\r\n--{boundary}");
     let delimiter = memmem::Finder::new(&line);
     let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(after_delimiter);
     let after_preamble = || split_at_delimiter(&delimiter, body).map(|(_preamble, after)| after);
     let mut next = opens_body.or_else(after_preamble).ok_or(MultipartError::NoParts)?;
-    let mut parts = Vec::new();
+    let mut form = Form::default();
+    let mut parts = 0;
     while let After::Part(rest) = next {
-        if parts.len() == MAX_PARTS {
-            return Err(MultipartError::TooManyParts);
+        parts += 1;
+        if parts > MAX_PARTS {
+            form.refuse(MultipartError::TooManyParts);
         }
-        let (bytes, after) = split_at_delimiter(&delimiter, rest).ok_or(MultipartError::CutShort)?;
-        parts.push(part(bytes)?);
+        let (bytes, after) = split_at_delimiter(&delimiter, rest).unwrap_or_else(|| {
+            form.refuse(MultipartError::CutShort);
+            (rest, After::Close)
+        });
+        match part(bytes) {
+            Ok(part) => form.add(part),
+            Err(error) => form.refuse(error),
+        }
         next = after;
     }
-    Ok(parts)
+    Ok(form)
 }
 
 /// What a delimiter line turns out to begin.

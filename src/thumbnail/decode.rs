@@ -7,7 +7,7 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat};
 
-use super::{Fit, Undecodable, gif, jpeg, png, webp};
+use super::{Fit, MAX_SIDE, MakeError, Undecodable, gif, jpeg, png, webp};
 use crate::format::Format;
 
 /// A decoded original.
@@ -34,13 +34,14 @@ pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
 }
 
 /// Decodes the first frame.
-pub fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
-    match sniff(original)? {
-        Format::Jpeg => jpeg::decode(original, fit, max_pixels),
-        Format::Png => png::decode(original, max_pixels),
-        Format::Gif => gif::decode(original, max_pixels),
-        Format::WebP => webp::decode(original, max_pixels),
-    }
+pub fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, MakeError> {
+    // Only JPEG's decoder asks the machine for more than memory.
+    Ok(match sniff(original)? {
+        Format::Jpeg => jpeg::decode(original, fit, max_pixels)?,
+        Format::Png => png::decode(original, max_pixels)?,
+        Format::Gif => gif::decode(original, max_pixels)?,
+        Format::WebP => webp::decode(original, max_pixels)?,
+    })
 }
 
 fn sniff(original: &[u8]) -> Result<Format, Undecodable> {
@@ -53,11 +54,14 @@ fn sniff(original: &[u8]) -> Result<Format, Undecodable> {
     }
 }
 
-/// The number of pixels, if there are any and they are not too many.
+/// The number of pixels, if there are any and they are not too many, nor all in too long a row or column.
 pub fn count_pixels((width, height): (u32, u32), max_pixels: u64) -> Result<u64, Undecodable> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > max_pixels {
         return Err(Undecodable::new(format!("{width}x{height} is not between 1 and {max_pixels} pixels")));
+    }
+    if width.max(height) > MAX_SIDE {
+        return Err(Undecodable::new(format!("{width}x{height} has a side of over {MAX_SIDE} pixels")));
     }
     Ok(pixels)
 }

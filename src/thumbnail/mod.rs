@@ -1,7 +1,7 @@
 //! Bytes in, three encoded thumbnails out.
 //!
 //! An original comes from a stranger, so this is where a small file may ask for a large machine. The order of the work
-//! follows from that: [`cost`] reads only the header and says what a decode would hold, the worker admits the job by that
+//! follows from that: [`cost`] reads only the structure and says what a decode would hold, the worker admits the job by that
 //! number, and [`make`] refuses whatever has too many pixels before a decoder sees it. Nothing here does I/O.
 //!
 //! The thumbnails form a pyramid. The large one is scaled from the decoded picture, the medium one from the large one and
@@ -28,6 +28,11 @@ use crate::format::ThumbnailFormat;
 use crate::size::Size;
 
 pub use broken::broken;
+pub use jpeg::MAX_SCANS as MAX_JPEG_SCANS;
+
+/// The longest side of a picture, in pixels: the most that JPEG and GIF can say. A PNG of 1x40,000,000 has few pixels, but
+/// the scaler's table of weights grows with the side, to 2.4 GB for that one.
+pub const MAX_SIDE: u32 = 65_535;
 
 /// How a picture is brought to the square of a [`Size`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +69,7 @@ pub struct Undecodable {
 }
 
 impl Undecodable {
-    fn new(reason: impl ToString) -> Undecodable {
+    pub(crate) fn new(reason: impl ToString) -> Undecodable {
         Undecodable { reason: reason.to_string() }
     }
 }
@@ -77,8 +82,34 @@ impl fmt::Display for Undecodable {
 
 impl Error for Undecodable {}
 
-/// The bytes of memory that [`make`] would hold at its peak, for either [`Fit`], without the original itself. Reads the
-/// header only. It errs on the high side: each decoder's module says how its part was measured.
+/// Why there are no thumbnails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MakeError {
+    /// The fault is in the picture, and will be there next time.
+    Undecodable(Undecodable),
+    /// The fault is in the machine, which was short of something: the same picture may well be made later.
+    Passing(String),
+}
+
+impl From<Undecodable> for MakeError {
+    fn from(error: Undecodable) -> MakeError {
+        MakeError::Undecodable(error)
+    }
+}
+
+impl fmt::Display for MakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MakeError::Undecodable(error) => error.fmt(f),
+            MakeError::Passing(reason) => write!(f, "cannot decode the picture now: {reason}"),
+        }
+    }
+}
+
+impl Error for MakeError {}
+
+/// The bytes of memory that [`make`] would hold at its peak, for either [`Fit`], without the original itself. Decodes
+/// nothing. It errs on the high side: each decoder's module says how its part was measured.
 pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(scale::WORKING_BYTES + decode::cost(original, max_pixels)?)
 }
@@ -90,7 +121,7 @@ pub fn make(
     format: ThumbnailFormat,
     fit: Fit,
     max_pixels: u64,
-) -> Result<Thumbnails, Undecodable> {
+) -> Result<Thumbnails, MakeError> {
     let started = Instant::now();
     let picture = decode::decode(original, fit, max_pixels)?;
     let decoded = Instant::now();

@@ -6,7 +6,7 @@
 //! alone, and goes there too. A job may be done twice, and then stores the same bytes again.
 
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Shared;
@@ -16,7 +16,7 @@ use crate::job::Job;
 use crate::log;
 use crate::queue::Message;
 use crate::store::{Key, StoreError};
-use crate::thumbnail::{self, Thumbnails};
+use crate::thumbnail::{self, MakeError, Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
 /// minutes in all for an outage.
@@ -25,6 +25,7 @@ const RETRY_SECONDS: [u32; 4] = [5, 20, 80, 320];
 /// How the steps went, for the log.
 #[derive(Default)]
 struct Steps {
+    bytes: usize,
     fetch: Duration,
     admit: Duration,
     decode: Duration,
@@ -87,20 +88,17 @@ fn make_and_store(
     let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
     steps.fetch = began.elapsed();
     let made = match fetched {
-        Ok(original) => make(shared, job, &original, steps),
-        Err(error @ StoreError::TooLarge { .. }) => Err(error.to_string()),
+        Ok(original) => {
+            steps.bytes = original.len();
+            make(shared, job, &original, steps)
+        }
+        Err(error @ StoreError::TooLarge { .. }) => Err(Undecodable::new(error).into()),
         // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
         // the store is one that shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
         Err(error) => return Err(error.to_string()),
     };
-    let (thumbnails, outcome) = match made {
-        Ok(thumbnails) => (thumbnails, Outcome::Done),
-        Err(error) => {
-            log::warn("broken picture", &[("id", &job.id()), ("error", &error)]);
-            (thumbnail::broken(job.thumbnails), Outcome::Broken)
-        }
-    };
+    let (thumbnails, outcome) = or_broken(job, made)?;
     let began = Instant::now();
     for (size, bytes) in thumbnails.by_size() {
         let key = Key::thumbnail(job.id(), size, job.thumbnails);
@@ -110,20 +108,34 @@ fn make_and_store(
     Ok(outcome)
 }
 
-/// The thumbnails, or why the picture cannot be decoded.
-fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, String> {
+/// The broken picture in place of one that will never be decoded; another fault is left to pass.
+fn or_broken(job: &Job, made: Result<Thumbnails, MakeError>) -> Result<(Thumbnails, Outcome), String> {
+    match made {
+        Ok(thumbnails) => Ok((thumbnails, Outcome::Done)),
+        Err(error @ MakeError::Passing(_)) => Err(error.to_string()),
+        Err(MakeError::Undecodable(error)) => {
+            log::warn("broken picture", &[("id", &job.id()), ("error", &error)]);
+            Ok((thumbnail::broken(job.thumbnails), Outcome::Broken))
+        }
+    }
+}
+
+fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, MakeError> {
     let settings = &shared.settings;
-    let bytes = thumbnail::cost(original, settings.max_pixels).map_err(|error| error.to_string())?;
+    let bytes = guard(|| Ok(thumbnail::cost(original, settings.max_pixels)?))?;
     let began = Instant::now();
     let permit = shared.admission.admit(bytes);
     steps.admit = began.elapsed();
-    // A stranger's bytes against somebody else's decoder: a panic there is this picture's fault.
-    let made = catch_unwind(|| thumbnail::make(original, job.thumbnails, settings.fit, settings.max_pixels));
+    let made = guard(|| thumbnail::make(original, job.thumbnails, settings.fit, settings.max_pixels));
     drop(permit);
-    let thumbnails =
-        made.map_err(|_| "the decoder panicked".to_owned())?.map_err(|error| error.to_string())?;
+    let thumbnails = made?;
     (steps.decode, steps.encode) = (thumbnails.decode, thumbnails.encode);
     Ok(thumbnails)
+}
+
+/// A stranger's bytes against somebody else's decoder: a panic there is this picture's fault.
+fn guard<T>(decoder: impl FnOnce() -> Result<T, MakeError> + UnwindSafe) -> Result<T, MakeError> {
+    catch_unwind(decoder).unwrap_or_else(|_| Err(Undecodable::new("the decoder panicked").into()))
 }
 
 fn retry_seconds(receive_count: u32) -> u32 {
@@ -138,10 +150,11 @@ fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outco
         Outcome::Gone => "gone",
     };
     let ms = |duration: Duration| duration.as_millis();
-    let fields: [(&str, &dyn Display); 9] = [
+    let fields: [(&str, &dyn Display); 10] = [
         ("id", &job.id()),
         ("outcome", &event),
         ("receives", &message.receive_count),
+        ("bytes", &steps.bytes),
         ("wait_ms", &ms(waited)),
         ("fetch_ms", &ms(steps.fetch)),
         ("admit_ms", &ms(steps.admit)),
@@ -155,6 +168,25 @@ fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outco
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{Format, ThumbnailFormat};
+    use crate::image_id::ImageId;
+
+    #[test]
+    fn a_decoders_panic_is_the_pictures_fault() {
+        assert_eq!(guard(|| Ok(1)), Ok(1));
+        let panicked = guard::<u64>(|| panic!("a decoder's"));
+        assert!(matches!(panicked, Err(MakeError::Undecodable(_))), "{panicked:?}");
+    }
+
+    #[test]
+    fn only_what_will_never_be_decoded_is_replaced() {
+        let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
+        let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
+        let broken = or_broken(&job, Err(Undecodable::new("it is torn").into()));
+        assert!(matches!(broken, Ok((_, Outcome::Broken))));
+        let later = or_broken(&job, Err(MakeError::Passing("no more threads".into())));
+        assert!(later.is_err_and(|error| error.contains("no more threads")));
+    }
 
     #[test]
     fn delays_grow() {

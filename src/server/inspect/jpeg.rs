@@ -2,15 +2,21 @@
 //!
 //! Checked: every marker segment from SOI to EOI and its length; the quantization and Huffman tables; exactly one frame
 //! header, of a process that the worker decodes (baseline, extended sequential with 8 bits a sample, progressive, all
-//! Huffman-coded); that each scan names components and tables which exist and holds data; that each component has a scan.
-//! What follows EOI is let be, since telephones put films, depth maps and further pictures there.
+//! Huffman-coded); that each scan names components and tables which exist, in ways that the worker's decoder takes, and
+//! holds as many bits and restart markers as it must at the least; that each component has a scan. Stray bytes between
+//! segments are passed over, as all decoders do. What follows EOI is let be, since telephones put films, depth maps and
+//! further pictures there.
 //!
-//! Not checked: the entropy-coded data beyond its markers, the order of the restart markers, and what is in the APPn
-//! segments.
+//! Not checked: the entropy-coded data beyond its markers and its length, and what is in the APPn segments. So a JPEG that
+//! was cut short and then given an EOI is noticed by its restart markers, if it has any, or else only if next to nothing of
+//! a scan is left. The decoder takes zeros for what is missing, and the thumbnails are grey there.
+
+mod scan;
 
 use super::cursor::Cursor;
 use super::{InspectError, Inspected, check_size};
 use crate::format::Format;
+use crate::thumbnail::MAX_JPEG_SCANS;
 
 /// SOI and the first byte of the marker that must follow it.
 pub(super) const SIGNATURE: [u8; 3] = [0xFF, 0xD8, 0xFF];
@@ -28,6 +34,7 @@ const SOS: u8 = 0xDA;
 const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
 const APP0: u8 = 0xE0;
+const APP14: u8 = 0xEE;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
@@ -36,6 +43,8 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
     cursor.array::<2>()?;
     let mut tables = Tables::default();
     let mut frame: Option<Frame> = None;
+    let mut restart_interval = 0;
+    let mut scans = 0;
     loop {
         match next_marker(&mut cursor)? {
             EOI => break,
@@ -43,24 +52,34 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
                 if frame.is_some() {
                     return Err(damaged("it has two frame headers"));
                 }
-                frame = Some(frame_header(segment(&mut cursor)?, marker == SOF2, max_pixels)?);
+                frame = Some(frame_header(marker, segment(&mut cursor)?, max_pixels)?);
             }
             DQT => tables.define_quantization(segment(&mut cursor)?)?,
-            DHT => tables.define_huffman(segment(&mut cursor)?)?,
+            DHT => {
+                let is_baseline = frame.as_ref().is_some_and(Frame::is_baseline);
+                tables.define_huffman(segment(&mut cursor)?, is_baseline)?;
+            }
             DRI => {
-                if segment(&mut cursor)?.rest().len() != 2 {
-                    return Err(damaged("its restart interval has a wrong length"));
-                }
+                let mut parameters = segment(&mut cursor)?;
+                restart_interval = parameters.u16_be()?.into();
+                must_end(&parameters)?;
             }
             SOS => {
+                scans += 1;
+                if scans > MAX_JPEG_SCANS {
+                    return Err(unsupported("over 100 scans"));
+                }
                 let frame = frame.as_mut().ok_or(damaged("a scan comes before the frame header"))?;
-                scan_header(segment(&mut cursor)?, frame, &tables)?;
-                skip_entropy_coded_data(&mut cursor)?;
+                let least = scan::header(segment(&mut cursor)?, frame, &tables)?;
+                scan::data(&mut cursor)?.check(&least, restart_interval)?;
             }
             marker @ (APP0..=APP15 | COM) => {
-                let parameters = segment(&mut cursor)?;
-                if marker == APP0 && parameters.rest().starts_with(b"AVI1") {
+                let parameters = segment(&mut cursor)?.rest();
+                if marker == APP0 && parameters.starts_with(b"AVI1\0") {
                     tables.assume_standard_huffman();
+                }
+                if marker == APP14 && parameters.starts_with(b"Adobe\0") && parameters.get(11) > Some(&2) {
+                    return Err(unsupported("an unknown colour transform"));
                 }
             }
             marker => return Err(refused(marker)),
@@ -94,15 +113,18 @@ fn refused(marker: u8) -> InspectError {
     }
 }
 
-/// The code of the marker that must come next, after any fill bytes (B.1.1.2).
+/// The code of the next marker, after any fill bytes (B.1.1.2) and any stray ones: some cameras leave bytes between their
+/// segments.
 fn next_marker(cursor: &mut Cursor<'_>) -> Result<u8, InspectError> {
-    if cursor.u8()? != 0xFF {
-        return Err(damaged("a segment is not followed by a marker"));
-    }
     loop {
-        match cursor.u8()? {
-            0xFF => {}
-            code => return Ok(code),
+        let stray = memchr::memchr(0xFF, cursor.rest()).ok_or(CUT_SHORT)?;
+        cursor.take(stray)?;
+        let mut code = 0xFF;
+        while code == 0xFF {
+            code = cursor.u8()?;
+        }
+        if code != 0 {
+            return Ok(code);
         }
     }
 }
@@ -118,12 +140,13 @@ fn must_end(segment: &Cursor<'_>) -> Result<(), InspectError> {
     if segment.is_empty() { Ok(()) } else { Err(damaged("a segment is longer than what it may hold")) }
 }
 
-/// Which tables have been defined, a bit a destination.
+/// What has been defined for each of the four destinations.
 #[derive(Default)]
 struct Tables {
-    quantization: u8,
-    dc: u8,
-    ac: u8,
+    quantization: [bool; 4],
+    /// The length of the shortest code.
+    dc: [Option<u64>; 4],
+    ac: [Option<u64>; 4],
 }
 
 impl Tables {
@@ -131,22 +154,28 @@ impl Tables {
     fn define_quantization(&mut self, mut segment: Cursor<'_>) -> Result<(), InspectError> {
         while !segment.is_empty() {
             let [precision, destination] = nibbles(segment.u8()?);
-            if precision > 1 || destination > 3 {
+            let defined = self.quantization.get_mut(usize::from(destination));
+            let Some(defined) = defined.filter(|_| precision <= 1) else {
                 return Err(damaged("a quantization table has a wrong precision or number"));
+            };
+            let bytes = 1 + usize::from(precision);
+            if segment.take(64 * bytes)?.chunks_exact(bytes).any(|step| step.iter().all(|&byte| byte == 0)) {
+                return Err(damaged("a quantization table holds a zero"));
             }
-            segment.take(if precision == 0 { 64 } else { 128 })?;
-            self.quantization |= 1 << destination;
+            *defined = true;
         }
         Ok(())
     }
 
     /// DHT, B.2.4.2.
-    fn define_huffman(&mut self, mut segment: Cursor<'_>) -> Result<(), InspectError> {
+    fn define_huffman(&mut self, mut segment: Cursor<'_>, is_baseline: bool) -> Result<(), InspectError> {
         while !segment.is_empty() {
             let [class, destination] = nibbles(segment.u8()?);
-            if class > 1 || destination > 3 {
+            let tables = if class == 0 { &mut self.dc } else { &mut self.ac };
+            let shortest = tables.get_mut(usize::from(destination));
+            let Some(shortest) = shortest.filter(|_| class <= 1 && !(is_baseline && destination > 1)) else {
                 return Err(damaged("a Huffman table has a wrong class or number"));
-            }
+            };
             let counts = segment.array::<16>()?;
             let symbols = counts.iter().map(|&count| usize::from(count)).sum();
             let code_space: u32 =
@@ -155,33 +184,57 @@ impl Tables {
                 return Err(damaged("a Huffman table has more codes than there can be"));
             }
             segment.take(symbols)?;
-            if class == 0 { self.dc |= 1 << destination } else { self.ac |= 1 << destination }
+            *shortest = counts.iter().zip(1..).find(|(count, _)| **count > 0).map(|(_, bits)| bits);
+            if shortest.is_none() {
+                return Err(damaged("a Huffman table is empty"));
+            }
         }
         Ok(())
     }
 
     /// Single frames of Motion JPEG leave out the tables of T.81's Annex K.3; decoders know them.
     fn assume_standard_huffman(&mut self) {
-        self.dc |= 0b11;
-        self.ac |= 0b11;
+        for table in self.dc.iter_mut().take(2).chain(self.ac.iter_mut().take(2)) {
+            table.get_or_insert(2);
+        }
     }
 }
 
 struct Frame {
-    progressive: bool,
+    marker: u8,
     width: u32,
     height: u32,
     components: Vec<Component>,
 }
 
+impl Frame {
+    fn is_baseline(&self) -> bool {
+        self.marker == SOF0
+    }
+
+    fn is_progressive(&self) -> bool {
+        self.marker == SOF2
+    }
+
+    /// The largest horizontal and the largest vertical sampling factor.
+    fn most(&self) -> [u32; 2] {
+        let most =
+            |direction: fn(&Component) -> u32| self.components.iter().map(direction).max().unwrap_or(1);
+        [most(|component| component.horizontal), most(|component| component.vertical)]
+    }
+}
+
 struct Component {
     id: u8,
-    quantization_table: u8,
+    /// The sampling factors.
+    horizontal: u32,
+    vertical: u32,
+    quantization_table: usize,
     scanned: bool,
 }
 
 /// SOFn, B.2.2.
-fn frame_header(mut segment: Cursor<'_>, progressive: bool, max_pixels: u64) -> Result<Frame, InspectError> {
+fn frame_header(marker: u8, mut segment: Cursor<'_>, max_pixels: u64) -> Result<Frame, InspectError> {
     if segment.u8()? != 8 {
         return Err(unsupported("other than 8 bits a sample"));
     }
@@ -195,83 +248,28 @@ fn frame_header(mut segment: Cursor<'_>, progressive: bool, max_pixels: u64) -> 
     let mut components: Vec<Component> = Vec::new();
     for _ in 0..count {
         let [id, sampling, quantization_table] = segment.array()?;
-        let [horizontal, vertical] = nibbles(sampling);
+        let [horizontal, vertical] = nibbles(sampling).map(u32::from);
         if !(1..=4).contains(&horizontal) || !(1..=4).contains(&vertical) || quantization_table > 3 {
             return Err(damaged("a colour component has a wrong sampling factor or table"));
         }
         if components.iter().any(|other| other.id == id) {
             return Err(damaged("two colour components have the same number"));
         }
-        components.push(Component { id, quantization_table, scanned: false });
+        let quantization_table = quantization_table.into();
+        components.push(Component { id, horizontal, vertical, quantization_table, scanned: false });
     }
     must_end(&segment)?;
-    Ok(Frame { progressive, width, height, components })
-}
-
-/// SOS, B.2.3. Marks the components that the scan starts.
-fn scan_header(mut segment: Cursor<'_>, frame: &mut Frame, tables: &Tables) -> Result<(), InspectError> {
-    let count = usize::from(segment.u8()?);
-    if !(1..=4).contains(&count) {
-        return Err(damaged("a scan has no colour components, or over four"));
+    let frame = Frame { marker, width, height, components };
+    let [horizontal, vertical] = frame.most();
+    let is_whole = |component: &Component| {
+        horizontal.is_multiple_of(component.horizontal) && vertical.is_multiple_of(component.vertical)
+    };
+    if !frame.components.iter().all(is_whole) {
+        return Err(unsupported("sampling factors that do not divide each other"));
     }
-    let selectors = segment.take(2 * count)?;
-    let [start, end, approximation] = segment.array()?;
-    let [high, low] = nibbles(approximation);
-    must_end(&segment)?;
-    if start > end || end > 63 || high > 13 || low > 13 {
-        return Err(damaged("a scan has a wrong spectral selection or approximation"));
-    }
-    let needs_dc = !frame.progressive || (start == 0 && high == 0);
-    let needs_ac = !frame.progressive || start > 0;
-    for (id, [dc, ac]) in
-        selectors.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, nibbles(*pair.last()?))))
-    {
-        let component = frame
-            .components
-            .iter_mut()
-            .find(|component| component.id == id)
-            .ok_or(damaged("a scan names a colour component that does not exist"))?;
-        if !has(tables.quantization, component.quantization_table) {
-            return Err(damaged("a quantization table is missing"));
-        }
-        if (needs_dc && !has(tables.dc, dc)) || (needs_ac && !has(tables.ac, ac)) {
-            return Err(damaged("a Huffman table is missing"));
-        }
-        component.scanned |= needs_dc;
-    }
-    Ok(())
-}
-
-/// Leaves the cursor at the marker that ends the scan's data. Stuffed zeros and restart markers belong to the data
-/// (B.1.1.5, B.2.1).
-fn skip_entropy_coded_data(cursor: &mut Cursor<'_>) -> Result<(), InspectError> {
-    let mut length = 0;
-    loop {
-        let rest = cursor.rest();
-        let ahead = match rest.first() {
-            Some(0xFF) => 0,
-            _ => memchr::memchr(0xFF, rest).ok_or(CUT_SHORT)?,
-        };
-        cursor.take(ahead)?;
-        length += ahead;
-        match cursor.rest().get(1).ok_or(CUT_SHORT)? {
-            0x00 | RST0..=RST7 => {
-                cursor.take(2)?;
-                length += 2;
-            }
-            0xFF => {
-                cursor.u8()?;
-            }
-            _ if length == 0 => return Err(damaged("a scan holds no data")),
-            _ => return Ok(()),
-        }
-    }
+    Ok(frame)
 }
 
 fn nibbles(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 0x0F]
-}
-
-fn has(set: u8, number: u8) -> bool {
-    number < 8 && set & (1 << number) != 0
 }

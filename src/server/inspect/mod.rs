@@ -21,6 +21,7 @@ mod tests;
 use std::fmt;
 
 use crate::format::{Format, ThumbnailFormat};
+use crate::thumbnail::MAX_SIDE;
 
 /// What a picture's structure says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub enum InspectError {
         /// The most that is allowed.
         max: u64,
     },
+    /// The picture, or a frame of it, is wider or higher than [`MAX_SIDE`]. This is the longer side.
+    TooLong(u32),
 }
 
 impl fmt::Display for InspectError {
@@ -83,6 +86,9 @@ impl fmt::Display for InspectError {
             }
             InspectError::TooManyPixels { pixels, max } => {
                 write!(f, "The picture has {pixels} pixels and at most {max} are taken: send a smaller one.")
+            }
+            InspectError::TooLong(side) => {
+                write!(f, "The picture has a side of {side} pixels and at most {MAX_SIDE} are taken: send a smaller one.")
             }
         }
     }
@@ -124,7 +130,7 @@ fn format_of(bytes: &[u8]) -> Option<Format> {
     }
 }
 
-/// Refuses a picture or frame with no pixels, and one with too many.
+/// Refuses a picture or frame with no pixels, and one with too many, be it in all or in a row or column.
 fn check_size(format: Format, width: u32, height: u32, max_pixels: u64) -> Result<(), InspectError> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
@@ -132,6 +138,9 @@ fn check_size(format: Format, width: u32, height: u32, max_pixels: u64) -> Resul
     }
     if pixels > max_pixels {
         return Err(InspectError::TooManyPixels { pixels, max: max_pixels });
+    }
+    if width.max(height) > MAX_SIDE {
+        return Err(InspectError::TooLong(width.max(height)));
     }
     Ok(())
 }

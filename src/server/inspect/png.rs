@@ -118,9 +118,6 @@ fn header(data: &[u8], max_pixels: u64) -> Result<Header, InspectError> {
         return Err(damaged("it has an unknown compression, filter or interlace method"));
     }
     check_size(Format::Png, width, height, max_pixels)?;
-    if width.max(height) > i32::MAX as u32 {
-        return Err(damaged("its width or height is over 2,147,483,647"));
-    }
     Ok(Header { width, height, bit_depth, colour_type })
 }
 

@@ -270,6 +270,15 @@ fn too_large_comes_before_wrong() {
     let large = vec![7; MAX_IMAGE_BYTES + 1];
     let encoded = part_of(&[FILE, "Content-Transfer-Encoding: base64"], &large);
     assert_eq!(image_field(TYPE, &body_of(&[encoded, field("image", b"")])), Err(ImageTooLarge));
+
+    let nameless = part_of(&["Content-Type: text/plain"], b"");
+    let image = field("image", &large);
+    assert_eq!(image_field(TYPE, &body_of(&[nameless.clone(), image.clone()])), Err(ImageTooLarge));
+    let parts = [vec![field("a", b""); MAX_PARTS], vec![image.clone()]].concat();
+    assert_eq!(image_field(TYPE, &body_of(&parts)), Err(ImageTooLarge));
+    assert_eq!(image_field(TYPE, &image), Err(ImageTooLarge), "nor is there a closing boundary");
+    assert_eq!(image_field(TYPE, &field("other", &large)), Err(OthersTooLarge));
+    assert_eq!(image_field(TYPE, &body_of(&[nameless, field("image", b"cat")])), Err(PartHeaders));
 }
 
 #[test]

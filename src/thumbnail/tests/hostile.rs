@@ -1,7 +1,7 @@
 //! Files that ask for more than they hold, or hold less than they say.
 
 use super::pictures::*;
-use super::{Jpeg, MAX_PIXELS, Png, cover};
+use super::{Jpeg, MAX_PIXELS, Png, cover, large, read};
 use crate::thumbnail::decode::decode;
 use crate::thumbnail::{Fit, cost, make};
 
@@ -85,7 +85,7 @@ fn too_many_pixels_are_refused_on_the_headers_word() {
     let gif = gif_on_canvas(hidden_red(4, 4), (0, 0), (65_000, 65_000));
     let webp = webp_extended(0, (50_000, 50_000), &[(b"VP8L", &webp(quadrants(4, 4))[20..])]);
     for original in [jpeg, png, gif, webp] {
-        for error in [cost(&original, MAX_PIXELS).unwrap_err(), cover(&original, Png).unwrap_err()] {
+        for error in [cost(&original, MAX_PIXELS).unwrap_err().into(), cover(&original, Png).unwrap_err()] {
             assert!(error.to_string().contains("pixels"), "{error}");
         }
     }
@@ -103,7 +103,7 @@ fn a_profile_that_unfolds_to_400_megabytes_is_skipped() {
     let profile = |png: &[u8]| decode(png, Fit::Cover, MAX_PIXELS).unwrap().icc_profile;
     assert_eq!(profile(&bomb), None);
     assert_eq!(profile(&png_insert(&plain, b"iCCP", &iccp_of_zeros(1 << 20))), Some(vec![0; 1 << 20]));
-    super::assert_corners(&super::large(&bomb, Jpeg), [RED, GREEN, BLUE, WHITE]);
+    super::assert_corners(&large(&bomb, Jpeg), [RED, GREEN, BLUE, WHITE]);
 }
 
 #[test]
@@ -114,11 +114,12 @@ fn a_flat_jpeg_takes_little() {
 }
 
 #[test]
-fn a_frame_that_is_larger_than_its_canvas_is_refused() {
+fn a_frame_that_is_far_larger_than_its_canvas_is_refused() {
     let mut gif = gif(hidden_red(40, 40));
     let descriptor = gif_descriptor(&gif);
     gif[descriptor + 5..descriptor + 9].fill(0xff);
-    assert!(cover(&gif, Png).unwrap_err().to_string().contains("limit"));
+    assert!(cover(&gif, Png).unwrap_err().to_string().contains("65535x65535"));
+    assert!(cost(&gif, MAX_PIXELS).is_err());
 
     let mut frame = WEBP_LOSSY[20..].to_vec();
     frame[6..10].copy_from_slice(&[0xff, 0x3f, 0xff, 0x3f]);
@@ -156,4 +157,94 @@ fn cost_grows_with_what_a_decode_holds() {
     assert!(opaque > 3000 * 2000 * 3);
     let deep = image::DynamicImage::from(picture).into_rgba16();
     assert!(cost(&png(deep), MAX_PIXELS).unwrap() > opaque + 3000 * 2000 * 8);
+}
+
+#[test]
+fn the_tables_of_a_lossless_webp_are_counted() {
+    let lossless = webp(noise(300, 200));
+    let bitstream = &lossless[20..];
+    let frame = webp_frame(&lossless, (0, 0), (300, 200));
+    let animation = webp_extended(0x02, (300, 200), &[(b"ANIM", &[0; 6]), (b"ANMF", &frame)]);
+    for original in [&lossless, &animation] {
+        assert!(cost(original, MAX_PIXELS).unwrap() >= 320 * bitstream.len() as u64);
+    }
+    let long_alpha = webp_extended(0x10, (1, 1), &[(b"ALPH", &[0; 5000]), (b"VP8 ", &WEBP_LOSSY[20..])]);
+    let plain = cost(WEBP_LOSSY, MAX_PIXELS).unwrap();
+    assert!(cost(&long_alpha, MAX_PIXELS).unwrap() >= plain + 320 * 5000);
+    let with_metadata = webp_extended(0, (1, 1), &[(b"VP8 ", &WEBP_LOSSY[20..]), (b"junk", &[0; 5000])]);
+    assert_eq!(cost(&with_metadata, MAX_PIXELS), Ok(plain));
+}
+
+#[test]
+fn a_side_is_capped_whatever_the_pixels() {
+    // Of grey samples of a bit each, so that the files stay small.
+    let long = |side: u32| png_of((1, side), [1, 0, 0], &[], &vec![0; 2 * side as usize]);
+    for fit in [Fit::Cover, Fit::Contain] {
+        assert!(make(&long(65_535), Png, fit, MAX_PIXELS).is_ok());
+        let refused = make(&long(65_536), Png, fit, MAX_PIXELS).unwrap_err();
+        assert!(refused.to_string().contains("1x65536 has a side of over 65535"), "{refused}");
+    }
+    assert!(cost(&long(65_536), MAX_PIXELS).is_err());
+}
+
+#[test]
+fn the_widest_rows_fit_the_limit_for_metadata() {
+    let bytes_per_row = 1 + 8 * 65_535;
+    for interlace in [0, 1] {
+        let rows = vec![0; 8 * bytes_per_row];
+        let original = png_of((65_535, 4), [16, 6, interlace], &[], &rows);
+        let original = png_insert(&original, b"iCCP", &iccp_of_zeros(4 << 20));
+        cover(&original, Png).unwrap();
+    }
+}
+
+#[test]
+fn a_gif_frame_that_reaches_beyond_the_canvas_is_cut_off() {
+    let frame = image::DynamicImage::from(quadrants(80, 80)).into_rgba8();
+    let original = gif_on_canvas(frame, (0, 0), (40, 40));
+    let exact = cost(&gif(hidden_red(40, 40)), MAX_PIXELS).unwrap();
+    assert!(cost(&original, MAX_PIXELS).unwrap() >= exact + 5 * (80 * 80 - 40 * 40));
+    super::assert_corners(&large(&original, Png), [RED; 4]);
+
+    let frame = image::DynamicImage::from(quadrants(80, 80)).into_rgba8();
+    let made = make(&gif_on_canvas(frame, (20, 0), (60, 40)), Png, Fit::Contain, MAX_PIXELS).unwrap();
+    let [_, _, picture] = read(&made, Png);
+    assert_eq!(picture.to_rgba8().get_pixel(10, 20)[3], 0);
+    super::assert_near(&picture, (30, 20), RED, 0);
+}
+
+#[test]
+fn scans_behind_the_end_marker_are_not_counted() {
+    let original = [jpeg(&quadrants(640, 640)), [0xff, 0xda].repeat(200)].concat();
+    cover(&original, Jpeg).unwrap();
+}
+
+#[test]
+fn cost_does_not_overflow_without_a_cap_on_pixels() {
+    let mut jpeg = jpeg(&quadrants(64, 64));
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].fill(0xff);
+    assert!(cost(&jpeg, u64::MAX).unwrap() > 65_535 * 65_535);
+}
+
+#[test]
+fn odd_words_about_colour_are_read_as_browsers_read_them() {
+    let original = jpeg(&quadrants(640, 640));
+    let jfif_length = 4 + usize::from(u16::from_be_bytes([original[4], original[5]]));
+    let (frame, scan) = (
+        original.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap(),
+        original.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap(),
+    );
+    // The names of a wide-gamut encoding; and an Adobe segment that speaks of four components.
+    let mut wide = original.clone();
+    for (component, name) in [1, 34, 35].into_iter().enumerate() {
+        wide[frame + 10 + 3 * component] = name;
+        wide[scan + 5 + 2 * component] = name;
+    }
+    let adobe = b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x02";
+    let four = [adobe, &original[jfif_length..]].concat();
+    let nameless = [&original[..2], &wide[jfif_length..]].concat();
+    for odd in [wide, four, nameless] {
+        super::assert_corners(&large(&odd, Jpeg), [RED, GREEN, BLUE, WHITE]);
+    }
 }

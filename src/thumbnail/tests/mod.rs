@@ -10,13 +10,13 @@ use moxcms::ColorProfile;
 use pictures::*;
 
 use super::decode::decode;
-use super::{Fit, Thumbnails, Undecodable, broken, make};
+use super::{Fit, MakeError, Thumbnails, broken, make};
 use crate::format::ThumbnailFormat::{self, Jpeg, Png};
 use crate::size::Size;
 
 const MAX_PIXELS: u64 = 40_000_000;
 
-fn cover(original: &[u8], format: ThumbnailFormat) -> Result<[DynamicImage; 3], Undecodable> {
+fn cover(original: &[u8], format: ThumbnailFormat) -> Result<[DynamicImage; 3], MakeError> {
     make(original, format, Fit::Cover, MAX_PIXELS).map(|thumbnails| read(&thumbnails, format))
 }
 
