@@ -82,7 +82,7 @@ impl S3Store {
     fn take_back(&self, key: &Key) {
         let call = Call { budget: TAKE_BACK_BUDGET, ..self.call("S3 DeleteObject", "DELETE", key) };
         if let Err(error) = self.client.call(&call) {
-            log::warn("original may be left behind", &[("key", key), ("error", &error)]);
+            log::warn("original_may_be_left_behind", &[("key", key), ("error", &error)]);
         }
     }
 }

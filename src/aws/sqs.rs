@@ -187,7 +187,7 @@ impl SqsQueue {
     fn message(&self, message: &Value) -> Option<Message> {
         let warn = |what: &str| {
             let id = message["MessageId"].as_str().unwrap_or_default();
-            log::warn("odd message", &[("queue", &self.queue_url), ("message", &id), ("what", &what)]);
+            log::warn("odd_message", &[("queue", &self.queue_url), ("message", &id), ("what", &what)]);
         };
         let (Some(receipt), Some(body)) = (message["ReceiptHandle"].as_str(), message["Body"].as_str())
         else {

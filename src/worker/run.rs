@@ -38,7 +38,7 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let job = match Job::from_json(&message.body) {
         Ok(job) => job,
         Err(error) => {
-            log::error("unreadable message", &[("receives", &message.receive_count), ("error", &error)]);
+            log::error("unreadable_message", &[("receives", &message.receive_count), ("error", &error)]);
             return None;
         }
     };
@@ -57,7 +57,7 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
             shared.failed();
             let seconds = retry_seconds(message.receive_count);
             log::error(
-                "job failed",
+                "job_failed",
                 &[
                     ("id", &job.id()),
                     ("receives", &message.receive_count),
@@ -114,7 +114,7 @@ fn or_broken(job: &Job, made: Result<Thumbnails, MakeError>) -> Result<(Thumbnai
         Ok(thumbnails) => Ok((thumbnails, Outcome::Done)),
         Err(error @ MakeError::Passing(_)) => Err(error.to_string()),
         Err(MakeError::Undecodable(error)) => {
-            log::warn("broken picture", &[("id", &job.id()), ("error", &error)]);
+            log::warn("broken_picture", &[("id", &job.id()), ("error", &error)]);
             Ok((thumbnail::broken(job.thumbnails), Outcome::Broken))
         }
     }

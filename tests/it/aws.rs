@@ -238,7 +238,7 @@ fn a_passing_failure_is_tried_again_later() {
     let worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
     let picture = pictures::jpeg(80, 60);
     let urls = upload(&stack.url, &picture).urls();
-    worker.line_with(&["job failed", "receives=1", "again_in_seconds=5"]);
+    worker.line_with(&["job_failed", "receives=1", "again_in_seconds=5"]);
     relay.open();
     all_answer(&urls, &picture, "jpg");
     worker.line_with(&["outcome=done", "receives=2"]);
@@ -249,12 +249,12 @@ fn an_unreadable_message_is_left_for_the_redrive() {
     let stack = Stack::start();
     engine().send_message(&stack.queues.jobs, "{\"version\":99}");
     let worker = stack.worker();
-    worker.line_with(&["unreadable message", "version 99"]);
+    worker.line_with(&["unreadable_message", "version 99"]);
     let picture = pictures::jpeg(80, 60);
     all_answer(&upload(&stack.url, &picture).urls(), &picture, "jpg");
     let left = Depth { visible: 0, in_flight: 1, delayed: 0 };
     wait_until("only the unreadable message is left", || (stack.depth() == left).then_some(()));
-    worker.line_with(&["unreadable message", "receives=2"]); // its visibility timeout was not extended
+    worker.line_with(&["unreadable_message", "receives=2"]); // its visibility timeout was not extended
 }
 
 #[test]
