@@ -113,7 +113,8 @@ mod tests {
             third.recv().unwrap();
             drop(end_third);
         });
-        assert_eq!((admission.state().running, admission.state().bytes), (0, 0));
+        let state = admission.state();
+        assert_eq!((state.running, state.bytes), (0, 0));
     }
 
     #[test]

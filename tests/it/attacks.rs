@@ -216,9 +216,9 @@ fn raise_own_descriptor_limit() {
 #[test]
 fn a_flood_of_bodies_that_never_end() {
     let mut target = Target::new();
-    target.memory_kib = 600 * 1024;
+    target.memory_kib = 400 * 1024;
     let length = 1_100_000;
-    let held: Vec<Client> = (0..300)
+    let held: Vec<Client> = (0..450)
         .map(|_| {
             let mut client =
                 target.send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
@@ -235,12 +235,12 @@ fn a_flood_of_bodies_that_never_end() {
 #[test]
 fn a_flood_of_answers_that_nobody_reads() {
     let mut target = Target::new();
-    target.memory_kib = 600 * 1024;
+    target.memory_kib = 400 * 1024;
     raise_own_descriptor_limit();
     let url = upload(&target.server.url, &pictures::jpeg_of_bytes(1 << 20)).urls().original;
     let path = url.strip_prefix(&target.server.url).unwrap();
     let held: Vec<Client> =
-        (0..1000).map(|_| target.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))).collect();
+        (0..1500).map(|_| target.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))).collect();
     assert_eq!(upload(&target.server.url, &pictures::jpeg_of_bytes(200_000)).status, 202);
     drop(held);
     target.still_serves();
