@@ -7,8 +7,8 @@
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s endpoint or
-//!   the instance's metadata ([`imds`], and [`metadata`] for what the two share).
+//! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s
+//!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
 //! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference"), those
 //! that this program's two services have a use for. Not read are `AWS_CA_BUNDLE` (AWS's certificates are checked against the

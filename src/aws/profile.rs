@@ -1,8 +1,8 @@
 //! Credentials and region from the files that `aws configure` writes: `~/.aws/credentials` and `~/.aws/config`.
 //!
 //! The format is in the AWS SDKs and Tools Reference Guide, "Shared config and credentials files". Only the keys,
-//! `region` and `endpoint_url` are read. A profile that gets its keys by other means (a role to assume, single sign-on, a program) is refused with a hint,
-//! rather than skipped.
+//! `region` and `endpoint_url` are read. A profile that gets its keys by other means (a role to assume, single sign-on, a
+//! program) is refused with a hint, rather than skipped.
 
 use std::collections::HashMap;
 use std::fs;
@@ -250,7 +250,8 @@ mod tests {
         aws_access_key_id = QUOTED\naws_secret_access_key = q\n\
         [profile role]\nrole_arn = r\naws_access_key_id = NO\naws_secret_access_key = n\n\
         [profile both-and-role]\nrole_arn = r\n\
-        [profile token]\nweb_identity_token_file = /t\n[profile login]\nlogin_session = l\n[unprefixed]\naws_access_key_id = NO\naws_secret_access_key = n\n";
+        [profile token]\nweb_identity_token_file = /t\n[profile login]\nlogin_session = l\n\
+        [unprefixed]\naws_access_key_id = NO\naws_secret_access_key = n\n";
 
     #[test]
     fn profiles_of_both_files() {

@@ -32,8 +32,9 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket of that name, which [`Config`](crate::config::Config) has checked. At AWS it is addressed as a host, which is the only way that every region supports; under
-    /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot, which no certificate matches, as a path.
+    /// The bucket of that name, which [`Config`](crate::config::Config) has checked. At AWS it is addressed as a host, which is
+    /// the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot,
+    /// which no certificate matches, as a path.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, String> {
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
         let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
