@@ -20,6 +20,7 @@ use image_sharer::env::Env;
 use image_sharer::queue::MAX_RECEIVES;
 use serde_json::{Value, json};
 
+/// As in `ministack.txt`.
 const VERSION: &str = "1.5.33";
 const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
@@ -266,8 +267,9 @@ fn installed() -> PathBuf {
         eprintln!("installing ministack {VERSION} into {}: once, takes some seconds", home.display());
         let _ = fs::remove_dir_all(&home);
         run(Command::new("python3").args(["-m", "venv"]).arg(&home));
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(Command::new(home.join("bin/python")).args(pip).arg(format!("ministack=={VERSION}")));
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/ministack.txt");
+        run(Command::new(home.join("bin/python")).args(pip).arg(requirements));
         File::create(&complete).unwrap();
     }
     home.join("bin/ministack")
