@@ -64,8 +64,8 @@ pub trait Queue: Send + Sync {
     /// `wait` (whole seconds, at most 20) for the first, and returns none if none came.
     fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Message>, QueueError>;
 
-    /// Deletes messages, any number, none included; those past [`MAX_BATCH`] go in further calls. Tries all of them and returns the first
-    /// error. A receipt that is no longer good is no error: the message is somebody else's now, or gone.
+    /// Deletes messages, any number, none included; those past [`MAX_BATCH`] go in further calls. Tries all of them and
+    /// returns the first error. A receipt that is no longer good is no error: the message is somebody else's now, or gone.
     fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError>;
 
     /// Makes messages invisible for `seconds` from now (0: visible at once, at most 43,200), in batches like `delete`.

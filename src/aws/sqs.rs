@@ -182,8 +182,8 @@ impl SqsQueue {
         self.failed(operation, &format!("unreadable answer: {what}"))
     }
 
-    /// One of the received messages, if it can be read. That it cannot be is no reason to lose the others, which nobody else would
-    /// receive for the visibility timeout.
+    /// One of the received messages, if it can be read. That it cannot be is no reason to lose the others, which nobody else
+    /// would receive for the visibility timeout.
     fn message(&self, message: &Value) -> Option<Message> {
         let warn = |what: &str| {
             let id = message["MessageId"].as_str().unwrap_or_default();

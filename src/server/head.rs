@@ -51,7 +51,8 @@ impl Head {
 }
 
 /// How many bytes of `buffer` are a head, its final empty line included, or `None` if it has not all arrived.
-/// Fails as soon as it can be told that the head is none or will be too long. `seen` bytes were there, and incomplete, the last time.
+/// Fails as soon as it can be told that the head is none or will be too long. `seen` bytes were there, and incomplete, the
+/// last time.
 pub fn head_length(buffer: &[u8], seen: usize) -> Result<Option<usize>, Refusal> {
     let from = seen.saturating_sub(3); // the empty line may have been cut
     let end = buffer.get(from..).and_then(|new| memmem::find(new, b"\r\n\r\n")).map(|at| from + at + 4);

@@ -14,8 +14,8 @@ const INTERVAL: Duration = Duration::from_secs(VISIBILITY_SECONDS as u64 / 3);
 /// The receipts of the jobs in hand.
 #[derive(Default)]
 pub struct Heartbeat {
-    /// Locked while a batch of beats is sent: when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under way, and
-    /// none can overwrite what it is settled with.
+    /// Locked while a batch of beats is sent: when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under
+    /// way, and none can overwrite what it is settled with.
     receipts: Mutex<BTreeSet<Receipt>>,
     ended: Shutdown,
 }

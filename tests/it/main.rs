@@ -1,5 +1,7 @@
 //! The real programs, started and talked to as a user would, and the engine that they run on when it is not one machine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to say so and end")]
+
 #[cfg(target_os = "linux")] // it looks into /proc
 mod attacks;
 mod aws;
@@ -11,3 +13,4 @@ mod local;
 mod pictures;
 mod program;
 mod raw;
+mod tidy;
