@@ -367,7 +367,9 @@ mod tests {
 
     #[test]
     fn stale_receipts_are_no_error_and_others_are() {
-        let entry = |id: &str, code: &str, message: &str| json!({"Id": id, "Code": code, "Message": message, "SenderFault": true});
+        let entry = |id: &str, code: &str, message: &str| -> Value {
+            json!({"Id": id, "Code": code, "Message": message, "SenderFault": true})
+        };
         let expired =
             "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
         let stale = json!({"Failed": [
