@@ -10,7 +10,6 @@ use super::forward::{self, Asked};
 use super::{Buffered, Shared, server_full};
 use crate::counter::Held;
 use crate::format::MAX_IMAGE_BYTES;
-use crate::image_id::ImageId;
 use crate::server::head::{self, Head};
 use crate::server::multipart::{MAX_OTHER_BYTES, MultipartError};
 use crate::server::refusal::Refusal;
@@ -82,13 +81,13 @@ impl From<Refusal> for End {
 pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
     let _ = connection.stream.set_nodelay(true); // without it an answer is only later
     let mut buffer = Vec::new();
-    let mut asked = Asked::nothing(connection.peer);
+    let mut asked = Asked::new(connection.peer);
     let mut in_hand = None;
     let mut end = if connection.turned_away { Err(server_full().into()) } else { Ok(()) };
     let mut number = 0;
     while end.is_ok() {
         number += 1;
-        asked = Asked { request: request_id(), ..Asked::nothing(connection.peer) };
+        asked = Asked::new(connection.peer);
         end = exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand);
     }
     let Err(End::Refused(refusal)) = end else { return };
@@ -100,12 +99,6 @@ pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
         }
     });
     drop(in_hand); // a drain waits until the client has seen its answer
-}
-
-/// Finds a request in the log. It need not be secret, only rarely repeated.
-fn request_id() -> String {
-    let id = ImageId::random().map(|id| id.to_string()).unwrap_or_default();
-    id.chars().take(12).collect()
 }
 
 /// The connection's `number`th request and its answer. An error ends the connection. `asked` becomes what is known of the

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::{Buffered, HANDLERS, Shared, server_full};
+use crate::image_id::ImageId;
 use crate::log;
 use crate::server::head::Head;
 use crate::server::refusal::Refusal;
@@ -40,8 +41,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Before anything has arrived.
-    pub(super) fn nothing(peer: SocketAddr) -> Asked {
-        Asked { request: String::new(), peer, head: Head::default(), body_ms: 0 }
+    pub(super) fn new(peer: SocketAddr) -> Asked {
+        Asked { request: request_id(), peer, head: Head::default(), body_ms: 0 }
     }
 
     /// The gate's line for what never comes to the api.
@@ -58,6 +59,12 @@ impl Asked {
             ],
         );
     }
+}
+
+/// Finds a request in the log. It need not be secret, only rarely repeated.
+fn request_id() -> String {
+    let id = ImageId::random().map(|id| id.to_string()).unwrap_or_default();
+    id.chars().take(12).collect()
 }
 
 /// Hands a whole request to tiny_http and returns its answer. Only what the api reads is passed on.
