@@ -25,7 +25,6 @@ struct State {
     entries: BTreeMap<(Instant, u64), Entry>,
     /// Where the receipts' messages are.
     in_flight: BTreeMap<Receipt, (Instant, u64)>,
-    dead: u64,
     closed: bool,
 }
 
@@ -41,11 +40,6 @@ impl LocalQueue {
     pub fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
-    }
-
-    /// How many messages were given up on.
-    pub fn dead_letters(&self) -> u64 {
-        self.state().dead
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,7 +58,6 @@ impl State {
                 self.in_flight.remove(&receipt);
             }
             if entry.receive_count >= MAX_RECEIVES {
-                self.dead += 1;
                 log::error("dead_letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
                 continue;
             }

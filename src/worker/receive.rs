@@ -31,17 +31,18 @@ const MAX_PAUSE: Duration = Duration::from_secs(32);
 /// Receives until told to stop, or until the queue is empty if that is asked for. False if the queue was out of reach.
 pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) -> bool {
     let mut failures = 0;
+    let mut trouble = Trouble::default();
     while !shared.shutdown.is_requested() {
         if !shared.jobs_in_hand.wait_for_at_most(shared.settings.jobs - 1, ROOM_TIMEOUT) {
             continue;
         }
         // While job after job fails for a passing reason, one at a time is tried, ever more slowly: an outage of the store
         // must not push the whole backlog through its few receives into the dead-letter queue.
-        let job_failures = shared.failures_in_a_row.load(Ordering::Relaxed);
-        if shared.shutdown.wait_timeout(pause(failures.max(job_failures))) {
+        let rounds = trouble.rounds(shared.failures_in_a_row.load(Ordering::Relaxed));
+        if shared.shutdown.wait_timeout(pause(failures.max(rounds))) {
             break;
         }
-        let room = if job_failures > 0 { 1 } else { shared.settings.jobs - shared.jobs_in_hand.count() };
+        let room = if rounds > 0 { 1 } else { shared.settings.jobs - shared.jobs_in_hand.count() };
         let poll = if until == Until::Drained { SHORT_POLL } else { LONG_POLL };
         let received = shared.queue.receive(room.min(MAX_BATCH), poll).and_then(|messages| {
             let empty = messages.is_empty() && until == Until::Drained && is_empty(shared)?;
@@ -74,6 +75,27 @@ fn is_empty(shared: &Shared) -> Result<bool, QueueError> {
     Ok(shared.jobs_in_hand.count() == 0 && shared.queue.depth()?.is_empty())
 }
 
+/// How long jobs have been failing, in rounds of receiving: many that were in hand at once fail together, and are one sign of
+/// trouble and not many.
+#[derive(Default)]
+struct Trouble {
+    seen: u32,
+    rounds: u32,
+}
+
+impl Trouble {
+    /// One more round if more jobs have failed since the last, none once one has succeeded.
+    fn rounds(&mut self, failures_in_a_row: u32) -> u32 {
+        self.rounds = match failures_in_a_row {
+            0 => 0,
+            more if more > self.seen => self.rounds + 1,
+            _ => self.rounds.max(1),
+        };
+        self.seen = failures_in_a_row;
+        self.rounds
+    }
+}
+
 /// None without failures, then 1, 2, 4 … seconds.
 fn pause(failures: u32) -> Duration {
     match failures {
@@ -85,6 +107,13 @@ fn pause(failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_at_once_are_one_round() {
+        let mut trouble = Trouble::default();
+        let rounds = [0, 16, 16, 20, 0, 0, 3, 1].map(|failures| trouble.rounds(failures));
+        assert_eq!(rounds, [0, 1, 1, 2, 0, 0, 1, 1]);
+    }
 
     #[test]
     fn pauses_grow_and_end() {

@@ -46,9 +46,7 @@ impl Stack {
             environment.push((name.to_owned(), value.to_owned()));
         }
         let server = Program::start("server", &[], &environment);
-        let line = server.line_with(&["serving address="]);
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-        Stack { url: format!("http://{address}"), server, environment, queues }
+        Stack { url: format!("http://{}", server.address()), server, environment, queues }
     }
 
     fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
@@ -148,6 +146,15 @@ fn drain_works_until_the_queue_is_empty() {
     stack.drain();
     assert!(stack.depth().is_empty());
     uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+}
+
+#[test]
+fn drain_gives_up_on_a_queue_that_is_out_of_reach() {
+    let stack = Stack::start();
+    let output = run("worker", &["--drain"], &stack.with("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("receive_failed") && log.contains("stopped finished=false"), "{log}");
 }
 
 #[test]
@@ -261,9 +268,7 @@ fn an_unreadable_message_is_left_for_the_redrive() {
 fn no_202_without_a_job() {
     let stack = Stack::start();
     let server = Program::start("server", &[], &stack.with("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9"));
-    let line = server.line_with(&["serving address="]);
-    let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
-    let reply = upload(&format!("http://{address}"), &pictures::jpeg(80, 60));
+    let reply = upload(&format!("http://{}", server.address()), &pictures::jpeg(80, 60));
     assert_eq!(reply.status, 503, "{reply:?}");
     assert!(reply.header("Retry-After").is_some());
     let line = server.line_with(&["unavailable", "queue", reply.header("X-Request-Id").unwrap()]);

@@ -246,6 +246,18 @@ fn other_paths() {
     );
 }
 
+/// So that load spreads over servers.
+#[test]
+fn a_connection_ends_after_many_requests() {
+    let server = LocalServer::start();
+    let mut client = Client::connect(&server.address);
+    for number in 1..=1000 {
+        client.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.status(), 200, "{number}");
+    }
+    assert!(client.is_closed());
+}
+
 /// What an existing client sends, byte for byte.
 #[test]
 fn the_existing_client() {

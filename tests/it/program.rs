@@ -79,6 +79,13 @@ impl Program {
         }
     }
 
+    /// Where a server listens, once it does: `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        let line = self.line_with(&["serving address="]);
+        let (_, rest) = line.split_once("address=").expect("it was waited for");
+        rest.split(' ').next().unwrap_or_default().to_owned()
+    }
+
     /// How many lines so far contain all of `parts`.
     pub fn count_lines_with(&self, parts: &[&str]) -> usize {
         let lines = self.log.lines.lock().unwrap();
@@ -185,9 +192,7 @@ impl LocalServer {
 
     /// A program that was started by other means.
     pub fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
-        let line = program.line_with(&["serving address="]);
-        let address =
-            line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        let address = program.address();
         LocalServer { program, url: format!("http://{address}"), address, directory }
     }
 
