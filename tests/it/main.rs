@@ -10,6 +10,8 @@ mod curl;
 mod engine;
 mod http;
 mod local;
+#[cfg(target_os = "linux")] // it reads what /proc says of a process
+mod memory;
 mod pictures;
 mod program;
 mod raw;

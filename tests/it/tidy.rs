@@ -26,6 +26,7 @@ fn every_source_file_is_fit_to_be_read() {
     let mut found = Vec::new();
     sources(&root.join("src"), &mut found);
     sources(&root.join("tests"), &mut found);
+    sources(&root.join("fuzz/fuzz_targets"), &mut found);
     assert!(found.len() > 50, "{found:?}");
     let mut complaints = Vec::new();
     for path in found {
