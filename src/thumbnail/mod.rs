@@ -14,6 +14,7 @@ mod decode;
 mod encode;
 mod gif;
 mod jpeg;
+mod plane;
 mod png;
 mod scale;
 #[cfg(test)]

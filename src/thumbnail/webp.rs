@@ -10,8 +10,8 @@ use std::iter;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder};
 
-use super::Undecodable;
-use super::decode::{Picture, count_pixels, orientation};
+use super::decode::{Picture, count_pixels, orientation, together};
+use super::{Fit, Undecodable};
 
 /// The header of a frame in an animation, before its own chunks.
 const FRAME_HEADER_BYTES: usize = 16;
@@ -35,13 +35,13 @@ pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(pixels * per_pixel + lossless_bytes(webp) * TABLE_BYTES_PER_LOSSLESS_BYTE)
 }
 
-pub fn decode(webp: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
+pub fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let decoder = open(webp, max_pixels)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),
         orientation: orientation(chunk(webp, b"EXIF")),
         icc_profile: chunk(webp, b"ICCP").map(<[u8]>::to_vec),
-        pixels: DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?,
+        channels: together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, fit),
     })
 }
 
