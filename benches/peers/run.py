@@ -28,13 +28,14 @@ import subprocess
 import sys
 from collections import defaultdict
 
+sys.dont_write_bytecode = True  # the work tree stays clean
+
 import install
 import versions
 from install import HERE, NODE_MODULES, PHOTOGRAPHS, PYTHON, WORK
 
 SIZES = [600, 300, 100]
 BEST, OURS, CALLS = "sharp", "ours", "sharp3"
-RESET_PEAK = "5"  # what to write into /proc/PID/clear_refs, see proc(5)
 
 
 class Peer:
@@ -44,7 +45,6 @@ class Peer:
         self.process = subprocess.Popen(
             command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.proc = pathlib.Path(f"/proc/{self.process.pid}")
 
     def ask(self, *words):
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -61,12 +61,9 @@ class Peer:
     def write(self, picture, prefix):
         return self.ask("write", picture["thumbnails"], picture["path"], prefix)
 
-    def forget_peak(self):
-        (self.proc / "clear_refs").write_text(RESET_PEAK)
-
     def peak_mib(self):
-        """The most memory that has been resident since."""
-        status = (self.proc / "status").read_text()
+        """The most memory that has been resident."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
     def close(self):
@@ -102,9 +99,6 @@ class ImageMagick:
     def write(self, picture, prefix):
         return self.job(picture, prefix)[1]
 
-    def forget_peak(self):
-        self.peak = 0
-
     def peak_mib(self):
         return self.peak
 
@@ -112,8 +106,8 @@ class ImageMagick:
         pass
 
 
-def start(names):
-    """The peers that can be had here, all of them installed before the first is timed."""
+def prepare(names):
+    """What starts each of the peers that can be had here, all of them installed and built."""
     starts = {}
     for name in names:
         if name == OURS:
@@ -132,8 +126,7 @@ def start(names):
         else:
             command, environment = [PYTHON, HERE / "python_peer.py", name], {}
         starts[name] = lambda command=command, environment=environment: Peer(command, environment)
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    return {name: begin() for name, begin in starts.items()}
+    return starts
 
 
 def load_pictures(quick):
@@ -143,51 +136,59 @@ def load_pictures(quick):
     command = [PYTHON, script, PHOTOGRAPHS, WORK / "pictures"]
     install.once("pictures", script.read_text(), lambda: subprocess.run(command, check=True))
     pictures = json.loads((WORK / "pictures" / "pictures.json").read_text())
-    return list({picture["class"]: picture for picture in pictures}.values()) if quick else pictures
+    first = {picture["class"]: picture for picture in reversed(pictures)}
+    return [picture for picture in pictures if not quick or picture is first[picture["class"]]]
 
 
-def measure(peers, pictures, rounds, seconds):
-    """CPU milliseconds and peak memory, by picture's path and peer; and how far apart the rounds were."""
-    times, peaks, jobs = defaultdict(list), defaultdict(float), {}
+def measure(starts, pictures, rounds, seconds):
+    """CPU milliseconds by picture's path and peer; and how far apart the rounds were."""
+    peers = {name: start() for name, start in starts.items()}
+    times, jobs = defaultdict(list), {}
     for turn in range(rounds + 1):
         for number, picture in enumerate(pictures):
-            line = f"round {turn} of {rounds}, picture {number + 1} of {len(pictures)}"
-            print(f"\r{line if turn else 'warming up: ' + line:60}", end="", file=sys.stderr, flush=True)
+            progress(f"round {turn} of {rounds}, picture {number + 1} of {len(pictures)}")
             names = list(peers)
             for name in names[turn % len(names):] + names[:turn % len(names)]:
                 key = picture["path"], name
                 if turn == 0:
-                    # The first job finds everything cold; the second says how many make a measurement.
+                    # Round 0 warms up: the first job finds everything cold, the second says how many make a measurement.
                     peers[name].time(picture, 1)
                     jobs[key] = max(1, math.ceil(seconds * 1000 / peers[name].time(picture, 1)))
                 else:
-                    peers[name].forget_peak()
                     times[key].append(peers[name].time(picture, jobs[key]))
-                    peaks[key] = max(peaks[key], peers[name].peak_mib())
-    print(f"\r{'':60}\r", end="", file=sys.stderr)
+    for peer in peers.values():
+        peer.close()
     apart = statistics.median(max(rounds) / min(rounds) for rounds in times.values())
-    return {key: statistics.median(rounds) for key, rounds in times.items()}, peaks, apart
+    return {key: statistics.median(rounds) for key, rounds in times.items()}, apart
 
 
-def judge(peers, pictures):
-    """Bytes of the three files, and SSIMULACRA2 by size; each by picture's path and peer."""
-    program = install.cargo("score")
+def judge(program, starts, pictures):
+    """Peak MiB of a new process, bytes of the three files, and SSIMULACRA2 by size; each by picture's path and peer."""
     output = WORK / "thumbnails"
     output.mkdir(exist_ok=True)
     command = [PYTHON, HERE / "quality.py", program, WORK]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    sizes, scores = {}, {}
-    for picture in pictures:
-        prefixes = {name: str(output / f"{name}-{pathlib.Path(picture['path']).stem}") for name in peers}
+    peaks, sizes, scores = {}, {}, {}
+    for number, picture in enumerate(pictures):
+        progress(f"judging, picture {number + 1} of {len(pictures)}")
+        prefixes = {name: str(output / f"{name}-{pathlib.Path(picture['path']).stem}") for name in starts}
         for name, prefix in prefixes.items():
-            sizes[picture["path"], name] = peers[name].write(picture, prefix)
+            peer = starts[name]()
+            sizes[picture["path"], name] = peer.write(picture, prefix)
+            peaks[picture["path"], name] = peer.peak_mib()
+            peer.close()
         process.stdin.write(json.dumps({"path": picture["path"], "peers": prefixes}) + "\n")
         process.stdin.flush()
         for name, by_size in json.loads(process.stdout.readline()).items():
             scores[picture["path"], name] = {int(size): score for size, score in by_size.items()}
     process.stdin.close()
     process.wait()
-    return sizes, scores
+    return peaks, sizes, scores
+
+
+def progress(line):
+    if sys.stderr.isatty():
+        print(f"\r{line:60}\r", end="", file=sys.stderr, flush=True)
 
 
 def geometric_mean(values):
@@ -202,7 +203,7 @@ def table(head, rows):
     print()
 
 
-def report(peers, pictures, times, peaks, apart, sizes, scores):
+def report(peers, pictures, times, apart, peaks, sizes, scores):
     classes = defaultdict(list)
     for picture in pictures:
         classes[picture["class"]].append(picture["path"])
@@ -246,7 +247,7 @@ def report(peers, pictures, times, peaks, apart, sizes, scores):
     rows.append(["**bytes of all**", "1.00"] + means(classes, sizes))
     table(["", versions.PEERS[BEST]] + names, rows)
 
-    print("## Peak memory of the process (MiB)\n")
+    print("## Peak memory of a new process that does one job (MiB)\n")
     rows = [[label] + [f"{max(peaks[path, name] for path in classes[label]):.0f}" for name in peers] for label in classes]
     table([""] + [versions.PEERS[name] for name in peers], rows)
 
@@ -283,11 +284,12 @@ def main():
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     WORK.mkdir(parents=True, exist_ok=True)
     pictures = load_pictures(arguments.quick)
-    peers = start([name for name in versions.PEERS if name in wanted])
+    starts = prepare([name for name in versions.PEERS if name in wanted])
+    judging_program = install.cargo("score")
     rounds, seconds = (1, 0.1) if arguments.quick else (3, 0.3)
-    report(peers, pictures, *measure(peers, pictures, rounds, seconds), *judge(peers, pictures))
-    for peer in peers.values():
-        peer.close()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the peers inherit it
+    times, apart = measure(starts, pictures, rounds, seconds)
+    report(list(starts), pictures, times, apart, *judge(judging_program, starts, pictures))
 
 
 main()
