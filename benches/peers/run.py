@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How our thumbnails compare with what others make: CPU time, likeness, bytes and memory, on the same photographs.
 
-    python3 benches/peers/run.py            everything, some ten minutes and five more the first time
-    python3 benches/peers/run.py --quick    a picture of each class, once, within two minutes
+    python3 benches/peers/run.py            everything, about seven minutes, and five more the first time
+    python3 benches/peers/run.py --quick    a picture of each class, once, within a minute or two
 
 A job is what the worker does: decode an original, make the three covers, encode them. Everybody makes JPEGs of quality 82
 and 4:2:0, or PNGs where the original can be transparent. Each peer is a program that runs on and is told on standard
