@@ -1,0 +1,119 @@
+//! The arithmetic decoder that every bit of a frame but its first ten bytes comes through (RFC 6386, section 7).
+//!
+//! A *bool* is coded with the probability, out of 256, that it is false. The decoder holds a range and a value below it; a
+//! probability splits the range in two, and the part that the value lies in is the answer and the next range. This one
+//! keeps up to 64 bits of the value at hand, so it looks for new bytes once in some fifty bools.
+
+/// Reads bools from one partition. Past its end it reads zeros, and [`BoolDecoder::ran_out`] says so.
+#[derive(Clone, Copy)]
+pub struct BoolDecoder<'a> {
+    rest: &'a [u8],
+    /// The bits not yet used up, from the top; its first eight are what the range is compared with.
+    value: u64,
+    /// 128 to 255.
+    range: u32,
+    /// How many bits of `value` have been loaded beyond those eight. Below zero it is time to load.
+    spare: i32,
+    ran_out: bool,
+}
+
+impl<'a> BoolDecoder<'a> {
+    pub fn new(partition: &'a [u8]) -> BoolDecoder<'a> {
+        BoolDecoder { rest: partition, value: 0, range: 255, spare: -8, ran_out: false }
+    }
+
+    /// Whether a bool was asked for that the partition no longer had the bits of. Encoders write every bit that a decoder
+    /// looks at, and libwebp, hence every browser, takes it for a truncated picture.
+    pub fn ran_out(&self) -> bool {
+        self.ran_out
+    }
+
+    /// A bool that is false with a probability of `probability / 256`.
+    #[inline(always)]
+    pub fn read(&mut self, probability: u8) -> bool {
+        if self.spare < 0 {
+            self.load();
+        }
+        let split = 1 + (((self.range - 1) * u32::from(probability)) >> 8);
+        let threshold = u64::from(split) << 56;
+        let answer = self.value >= threshold;
+        if answer {
+            self.range -= split;
+            self.value -= threshold;
+        } else {
+            self.range = split;
+        }
+        // Doubles the range until it is at least 128 again.
+        let shift = self.range.leading_zeros() as i32 - 24;
+        self.range <<= shift;
+        self.value <<= shift;
+        self.spare -= shift;
+        answer
+    }
+
+    /// `magnitude` or its negative, as likely as not. Nobody can predict this bool, so it is read without a branch.
+    #[inline(always)]
+    pub fn read_sign(&mut self, magnitude: i32) -> i32 {
+        if self.spare < 0 {
+            self.load();
+        }
+        let split = (self.range + 1) >> 1;
+        let threshold = u64::from(split) << 56;
+        let negative = self.value >= threshold;
+        let mask = (negative as u64).wrapping_neg();
+        // The lower part of a range of odd length is one longer than the upper one. Either doubles once, but for the lower
+        // part of 255, which is 128 long already.
+        self.value -= threshold & mask;
+        self.range = if negative { self.range - split } else { split };
+        let shift = self.range.leading_zeros() as i32 - 24;
+        self.range <<= shift;
+        self.value <<= shift;
+        self.spare -= shift;
+        (magnitude ^ mask as i32) - mask as i32
+    }
+
+    /// As likely one as the other.
+    pub fn read_flag(&mut self) -> bool {
+        self.read(128)
+    }
+
+    /// A number of `bits` bits, the most significant first.
+    pub fn read_number(&mut self, bits: u32) -> u8 {
+        (0..bits).fold(0, |number, _| number << 1 | u8::from(self.read_flag()))
+    }
+
+    /// A number that a sign comes after.
+    pub fn read_signed(&mut self, bits: u32) -> i32 {
+        let magnitude = i32::from(self.read_number(bits));
+        if self.read_flag() { -magnitude } else { magnitude }
+    }
+
+    /// A signed number that is there only if a flag says so.
+    pub fn read_optional(&mut self, bits: u32) -> Option<i32> {
+        self.read_flag().then(|| self.read_signed(bits))
+    }
+
+    #[inline(always)]
+    fn load(&mut self) {
+        // The value's last 56 bits less those that are spare, which is less than none, are free.
+        if let Some((bytes, _)) = self.rest.split_first_chunk::<8>() {
+            let bits = u64::from_be_bytes(*bytes) >> 8;
+            self.value |= bits << -self.spare;
+            self.spare += 56;
+            self.rest = &self.rest[7..];
+        } else {
+            self.load_last();
+        }
+    }
+
+    #[cold]
+    fn load_last(&mut self) {
+        if let Some((byte, rest)) = self.rest.split_first() {
+            self.value |= u64::from(*byte) << (48 - self.spare);
+            self.rest = rest;
+        } else {
+            self.ran_out = true;
+        }
+        self.spare += 8;
+    }
+}
