@@ -4,6 +4,21 @@
 //! probability splits the range in two, and the part that the value lies in is the answer and the next range. This one
 //! keeps up to 64 bits of the value at hand, so it looks for new bytes once in some fifty bools.
 
+/// What [`BoolDecoder::spare`] is when there was nothing more to load: more zeros than anyone will read before it is noticed.
+const RAN_OUT: i32 = 1 << 30;
+
+/// How often a range doubles until it is at least 128 again. It is looked up because the instruction that counts zeros is
+/// slow on some machines, and waited for at every bool.
+const SHIFTS: [u8; 256] = {
+    let mut shifts = [0; 256];
+    let mut range = 1;
+    while range < 128 {
+        shifts[range] = (range as u8).leading_zeros() as u8;
+        range += 1;
+    }
+    shifts
+};
+
 /// Reads bools from one partition. Past its end it reads zeros, and [`BoolDecoder::ran_out`] says so.
 #[derive(Clone, Copy)]
 pub struct BoolDecoder<'a> {
@@ -14,18 +29,18 @@ pub struct BoolDecoder<'a> {
     range: u32,
     /// How many bits of `value` have been loaded beyond those eight. Below zero it is time to load.
     spare: i32,
-    ran_out: bool,
 }
 
 impl<'a> BoolDecoder<'a> {
     pub fn new(partition: &'a [u8]) -> BoolDecoder<'a> {
-        BoolDecoder { rest: partition, value: 0, range: 255, spare: -8, ran_out: false }
+        BoolDecoder { rest: partition, value: 0, range: 255, spare: -8 }
     }
 
     /// Whether a bool was asked for that the partition no longer had the bits of. Encoders write every bit that a decoder
-    /// looks at, and libwebp, hence every browser, takes it for a truncated picture.
+    /// looks at, and libwebp, hence every browser, takes it for a truncated picture. To be asked at least once in a row of
+    /// macroblocks.
     pub fn ran_out(&self) -> bool {
-        self.ran_out
+        self.spare > 64
     }
 
     /// A bool that is false with a probability of `probability / 256`.
@@ -43,11 +58,7 @@ impl<'a> BoolDecoder<'a> {
         } else {
             self.range = split;
         }
-        // Doubles the range until it is at least 128 again.
-        let shift = self.range.leading_zeros() as i32 - 24;
-        self.range <<= shift;
-        self.value <<= shift;
-        self.spare -= shift;
+        self.normalise();
         answer
     }
 
@@ -60,16 +71,19 @@ impl<'a> BoolDecoder<'a> {
         let split = (self.range + 1) >> 1;
         let threshold = u64::from(split) << 56;
         let negative = self.value >= threshold;
-        let mask = (negative as u64).wrapping_neg();
-        // The lower part of a range of odd length is one longer than the upper one. Either doubles once, but for the lower
-        // part of 255, which is 128 long already.
+        let mask = u64::from(negative).wrapping_neg();
         self.value -= threshold & mask;
         self.range = if negative { self.range - split } else { split };
-        let shift = self.range.leading_zeros() as i32 - 24;
+        self.normalise();
+        (magnitude ^ mask as i32) - mask as i32
+    }
+
+    #[inline(always)]
+    fn normalise(&mut self) {
+        let shift = SHIFTS[self.range as usize & 0xff];
         self.range <<= shift;
         self.value <<= shift;
-        self.spare -= shift;
-        (magnitude ^ mask as i32) - mask as i32
+        self.spare -= i32::from(shift);
     }
 
     /// As likely one as the other.
@@ -95,25 +109,27 @@ impl<'a> BoolDecoder<'a> {
 
     #[inline(always)]
     fn load(&mut self) {
-        // The value's last 56 bits less those that are spare, which is less than none, are free.
         if let Some((bytes, _)) = self.rest.split_first_chunk::<8>() {
             let bits = u64::from_be_bytes(*bytes) >> 8;
             self.value |= bits << -self.spare;
             self.spare += 56;
             self.rest = &self.rest[7..];
         } else {
-            self.load_last();
+            *self = self.load_last();
         }
     }
 
+    /// Takes and returns the decoder whole, so that nobody needs to have it in memory.
     #[cold]
-    fn load_last(&mut self) {
+    #[inline(never)]
+    fn load_last(mut self) -> BoolDecoder<'a> {
         if let Some((byte, rest)) = self.rest.split_first() {
             self.value |= u64::from(*byte) << (48 - self.spare);
+            self.spare += 8;
             self.rest = rest;
         } else {
-            self.ran_out = true;
+            self.spare = RAN_OUT;
         }
-        self.spare += 8;
+        self
     }
 }

@@ -6,7 +6,7 @@
 use super::bool_decoder::BoolDecoder;
 use super::header::{PositionProbabilities, Segment, Steps};
 use super::tables::{EXTRA_BITS, ZIGZAG};
-use super::transform::inverse_wht;
+use super::transform::{inverse_dct, inverse_dct_of_dc, inverse_wht};
 
 /// The coefficients of a 4x4 block, row by row.
 pub type Block = [i16; 16];
@@ -38,10 +38,27 @@ impl Coefficients {
         Coefficients { blocks: [[0; 16]; 24], contents: [Content::Nothing; 24] }
     }
 
+    /// Makes of every block's coefficients what there is to add to its pixels.
+    pub fn transform(&mut self) {
+        let (pairs, _) = self.blocks.as_chunks_mut::<2>();
+        for (pair, contents) in pairs.iter_mut().zip(self.contents.chunks_exact(2)) {
+            if contents.contains(&Content::Full) {
+                inverse_dct(pair);
+            } else {
+                for (block, content) in pair.iter_mut().zip(contents) {
+                    if *content == Content::OnlyDc {
+                        *block = inverse_dct_of_dc(block[0]);
+                    }
+                }
+            }
+        }
+    }
+
     pub fn are_zero(&self) -> bool {
         self.contents.iter().all(|content| *content == Content::Nothing)
     }
 
+    #[inline(never)]
     pub fn clear(&mut self) {
         for (block, content) in self.blocks.iter_mut().zip(&mut self.contents) {
             if *content != Content::Nothing {
@@ -55,12 +72,23 @@ impl Coefficients {
 /// Which blocks along one side of a macroblock have coefficients: how its neighbour's blocks begin is coded by that.
 #[derive(Clone, Copy, Default)]
 pub struct Edge {
-    luma: [u8; 4],
-    /// Of U, then of V.
-    chroma: [[u8; 2]; 2],
+    /// Four of luma, two of U, two of V: 1 or 0.
+    blocks: [u8; 8],
     /// The luma's DCs, where they are coded apart.
     luma_dc: u8,
 }
+
+/// Where in the two edges each block's flags are.
+const EDGE_PLACES: [(u8, u8); 24] = {
+    let mut places = [(0, 0); 24];
+    let mut i = 0;
+    while i < 24 {
+        let (first, width, block) = if i < 16 { (0, 4, i) } else { (4 + (i - 16) / 4 * 2, 2, i % 4) };
+        places[i] = ((first + block % width) as u8, (first + block / width) as u8);
+        i += 1;
+    }
+    places
+};
 
 impl Edge {
     /// What a macroblock without coefficients leaves. One that has no DCs apart does not say anything about them.
@@ -70,6 +98,7 @@ impl Edge {
 }
 
 /// Reads into `out`, which is clear, what a macroblock has.
+#[inline(never)]
 pub fn parse(
     partition: &mut BoolDecoder,
     probabilities: &[PositionProbabilities; 4],
@@ -79,9 +108,7 @@ pub fn parse(
     out: &mut Coefficients,
 ) {
     let mut bits = *partition;
-    let (luma_blocks, chroma_blocks) = out.blocks.split_at_mut(LUMA_BLOCKS);
-    let (luma_contents, chroma_contents) = out.contents.split_at_mut(LUMA_BLOCKS);
-    let kind = if has_luma_dc { LUMA_WITHOUT_DC } else { LUMA_WITH_DC };
+    let mut kind = (&probabilities[LUMA_WITH_DC], segment.luma, 0);
     if has_luma_dc {
         let mut dcs = [0; 16];
         let context = above.luma_dc + left.luma_dc;
@@ -89,46 +116,30 @@ pub fn parse(
         above.luma_dc = u8::from(end > 0);
         left.luma_dc = above.luma_dc;
         if end > 0 {
-            for (block, dc) in luma_blocks.iter_mut().zip(inverse_wht(&dcs)) {
+            for (block, dc) in out.blocks.iter_mut().zip(inverse_wht(&dcs)) {
                 block[0] = dc;
             }
         }
+        kind = (&probabilities[LUMA_WITHOUT_DC], segment.luma, 1);
     }
-    let first = usize::from(has_luma_dc);
-    let luma = (&mut above.luma[..], &mut left.luma[..]);
-    parse_plane(&mut bits, &probabilities[kind], segment.luma, first, luma, (luma_blocks, luma_contents));
-    for (plane, (above, left)) in above.chroma.iter_mut().zip(&mut left.chroma).enumerate() {
-        let blocks = &mut chroma_blocks[4 * plane..4 * plane + 4];
-        let contents = &mut chroma_contents[4 * plane..4 * plane + 4];
-        let edges = (&mut above[..], &mut left[..]);
-        parse_plane(&mut bits, &probabilities[CHROMA], segment.chroma, 0, edges, (blocks, contents));
+    for (i, &(above_place, left_place)) in EDGE_PLACES.iter().enumerate() {
+        if i == LUMA_BLOCKS {
+            kind = (&probabilities[CHROMA], segment.chroma, 0);
+        }
+        let (probabilities, steps, first) = kind;
+        let above = &mut above.blocks[usize::from(above_place)];
+        let left = &mut left.blocks[usize::from(left_place)];
+        let block = &mut out.blocks[i];
+        let end = parse_block(&mut bits, probabilities, *above + *left, steps, first, block);
+        *above = u8::from(end > first);
+        *left = *above;
+        out.contents[i] = match end {
+            0 | 1 if block[0] == 0 => Content::Nothing,
+            0 | 1 => Content::OnlyDc,
+            _ => Content::Full,
+        };
     }
     *partition = bits;
-}
-
-/// The blocks of one plane of a macroblock, row by row, from coefficient number `first` on.
-#[inline(always)]
-fn parse_plane(
-    bits: &mut BoolDecoder,
-    probabilities: &PositionProbabilities,
-    steps: Steps,
-    first: usize,
-    (above, left): (&mut [u8], &mut [u8]),
-    (blocks, contents): (&mut [Block], &mut [Content]),
-) {
-    let mut blocks = blocks.iter_mut().zip(contents);
-    for left in left {
-        for (above, (block, content)) in above.iter_mut().zip(&mut blocks) {
-            let end = parse_block(bits, probabilities, *above + *left, steps, first, block);
-            *above = u8::from(end > first);
-            *left = *above;
-            *content = match end {
-                0 | 1 if block[0] == 0 => Content::Nothing,
-                0 | 1 => Content::OnlyDc,
-                _ => Content::Full,
-            };
-        }
-    }
 }
 
 /// One block. Gives the number of the coefficient after the last that is not zero, or `first` if all are.
@@ -174,7 +185,7 @@ fn parse_block(
 }
 
 /// A coefficient that is neither 0 nor 1 nor -1, without its sign (section 13.2).
-#[inline(never)]
+#[inline(always)]
 fn parse_magnitude(bits: &mut BoolDecoder, decisions: &[u8; 11]) -> i32 {
     if !bits.read(decisions[3]) {
         if !bits.read(decisions[4]) {

@@ -26,7 +26,7 @@ mod transform;
 
 use super::Undecodable;
 use bool_decoder::BoolDecoder;
-use coefficients::{Coefficients, Edge, LUMA_BLOCKS};
+use coefficients::{Coefficients, Content, Edge, LUMA_BLOCKS};
 use filter::{Job, Samples};
 use header::{FilterStrength, Header};
 use modes::{LumaMode, MacroblockModes, ModeContext, SubblockMode};
@@ -165,6 +165,7 @@ impl Band {
     }
 
     /// The row above comes from the row of macroblocks before; the column to the left is on the canvas already.
+    #[inline(never)]
     fn place_borders(&mut self, column: usize, row: usize) {
         let above = &self.above[column];
         let mut right = [ABOVE_PICTURE; 4];
@@ -185,32 +186,40 @@ impl Band {
     }
 
     fn reconstruct(&mut self, modes: &MacroblockModes, borders: Borders) {
+        self.coefficients.transform();
         let Coefficients { blocks, contents } = &self.coefficients;
-        let mut blocks = blocks.iter().zip(contents.iter().copied());
+        let differences = |i: usize| (contents[i] != Content::Nothing).then_some(&blocks[i]);
         match modes.luma {
             LumaMode::Whole(mode) => {
                 predict::whole::<16, 17>(&mut self.luma, LEFT, mode, borders);
-                for (i, (block, content)) in blocks.by_ref().take(LUMA_BLOCKS).enumerate() {
-                    predict::correct(&mut self.luma, (LEFT + i % 4 * 4, 1 + i / 4 * 4), block, content);
+                for i in 0..LUMA_BLOCKS {
+                    if let Some(differences) = differences(i) {
+                        predict::correct(&mut self.luma, (LEFT + i % 4 * 4, 1 + i / 4 * 4), differences);
+                    }
                 }
             }
             LumaMode::Subblocks(modes) => {
-                for (i, ((block, content), mode)) in blocks.by_ref().take(LUMA_BLOCKS).zip(modes).enumerate() {
+                for (i, mode) in modes.into_iter().enumerate() {
                     let (x, y) = (i % 4 * 4, i / 4 * 4);
                     predict::subblock(&mut self.luma, (x, y), mode);
-                    predict::correct(&mut self.luma, (LEFT + x, 1 + y), block, content);
+                    if let Some(differences) = differences(i) {
+                        predict::correct(&mut self.luma, (LEFT + x, 1 + y), differences);
+                    }
                 }
             }
         }
-        for at in [LEFT, SECOND_LEFT] {
+        for (at, first) in [(LEFT, LUMA_BLOCKS), (SECOND_LEFT, LUMA_BLOCKS + 4)] {
             predict::whole::<8, 9>(&mut self.chroma, at, modes.chroma, borders);
-            for (i, (block, content)) in blocks.by_ref().take(4).enumerate() {
-                predict::correct(&mut self.chroma, (at + i % 2 * 4, 1 + i / 2 * 4), block, content);
+            for i in 0..4 {
+                if let Some(differences) = differences(first + i) {
+                    predict::correct(&mut self.chroma, (at + i % 2 * 4, 1 + i / 2 * 4), differences);
+                }
             }
         }
     }
 
     /// Copies the macroblock from the canvases into the planes, and keeps what its neighbours will want to see.
+    #[inline(never)]
     fn store(&mut self, planes: &mut Planes, (column, row): (usize, usize)) {
         let stride = 16 * planes.columns;
         let luma = &mut planes.y[row * 16 * stride..][..16 * stride];

@@ -52,6 +52,7 @@ pub struct ModeContext<'a> {
     pub left: &'a mut [SubblockMode; 4],
 }
 
+#[inline(never)]
 pub fn parse(
     bits: &mut BoolDecoder,
     segment_probabilities: Option<[u8; 3]>,

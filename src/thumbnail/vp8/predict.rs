@@ -3,9 +3,8 @@
 //! A macroblock is put together on a small canvas together with the pixels that border it, where nothing depends on where in
 //! the picture it lies. The bordering pixels are those before the loop filter: section 15 lets it change only what is shown.
 
-use super::coefficients::{Block, Content};
+use super::coefficients::Block;
 use super::modes::{SubblockMode, WholeMode};
-use super::transform::{inverse_dct, inverse_dct_of_dc};
 
 /// Where the pixels begin in a row of a canvas. What is to the left of them comes right before.
 pub const LEFT: usize = 8;
@@ -28,7 +27,7 @@ pub struct Borders {
 }
 
 /// Predicts a square of `SIZE` pixels that begins at column `at` of a canvas.
-#[inline(always)]
+#[inline(never)]
 pub fn whole<const SIZE: usize, const ROWS: usize>(
     canvas: &mut Canvas<ROWS>,
     at: usize,
@@ -73,7 +72,7 @@ fn mean_of_borders(size: u32, sum_above: u32, sum_left: u32, borders: Borders) -
 }
 
 /// Predicts the 4x4 block whose first pixel is at `x`, `y` of the macroblock.
-#[inline(always)]
+#[inline(never)]
 pub fn subblock(canvas: &mut Canvas<17>, (x, y): (usize, usize), mode: SubblockMode) {
     let at = LEFT + x;
     let Some([above, rows @ ..]) = canvas[y..].first_chunk_mut::<5>() else { return };
@@ -132,22 +131,12 @@ fn along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
     }
 }
 
-/// Adds what a block's coefficients say to its prediction. `at` and `y` are a column and a row of the canvas.
+/// Adds to a 4x4 block's prediction what it lacks. `at` and `y` are a column and a row of the canvas.
 #[inline(always)]
-pub fn correct<const ROWS: usize>(
-    canvas: &mut Canvas<ROWS>,
-    (at, y): (usize, usize),
-    block: &Block,
-    content: Content,
-) {
-    let differences = match content {
-        Content::Nothing => return,
-        Content::OnlyDc => [[inverse_dct_of_dc(block[0]); 4]; 4],
-        Content::Full => inverse_dct(block),
-    };
-    for (row, differences) in canvas[y..y + 4].iter_mut().zip(differences) {
+pub fn correct<const ROWS: usize>(canvas: &mut Canvas<ROWS>, (at, y): (usize, usize), differences: &Block) {
+    for (row, differences) in canvas[y..y + 4].iter_mut().zip(differences.chunks_exact(4)) {
         for (pixel, difference) in row[at..at + 4].iter_mut().zip(differences) {
-            *pixel = clamp(i16::from(*pixel) + difference);
+            *pixel = clamp(i16::from(*pixel).wrapping_add(*difference));
         }
     }
 }
