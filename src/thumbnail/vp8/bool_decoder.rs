@@ -7,13 +7,13 @@
 /// What [`BoolDecoder::spare`] is when there was nothing more to load: more zeros than anyone will read before it is noticed.
 const RAN_OUT: i32 = 1 << 30;
 
-/// How often a range doubles until it is at least 128 again. It is looked up because the instruction that counts zeros is
-/// slow on some machines, and waited for at every bool.
+/// How often a range doubles until it is at least 128 again, by the range less 1. It is looked up because the instruction
+/// that counts zeros is slow on some machines, and waited for at every bool.
 const SHIFTS: [u8; 256] = {
     let mut shifts = [0; 256];
     let mut range = 1;
     while range < 128 {
-        shifts[range] = (range as u8).leading_zeros() as u8;
+        shifts[range - 1] = (range as u8).leading_zeros() as u8;
         range += 1;
     }
     shifts
@@ -25,7 +25,7 @@ pub struct BoolDecoder<'a> {
     rest: &'a [u8],
     /// The bits not yet used up, from the top; its first eight are what the range is compared with.
     value: u64,
-    /// 128 to 255.
+    /// The range less 1: 127 to 254.
     range: u32,
     /// How many bits of `value` have been loaded beyond those eight. Below zero it is time to load.
     spare: i32,
@@ -33,7 +33,7 @@ pub struct BoolDecoder<'a> {
 
 impl<'a> BoolDecoder<'a> {
     pub fn new(partition: &'a [u8]) -> BoolDecoder<'a> {
-        BoolDecoder { rest: partition, value: 0, range: 255, spare: -8 }
+        BoolDecoder { rest: partition, value: 0, range: 254, spare: -8 }
     }
 
     /// Whether a bool was asked for that the partition no longer had the bits of. Encoders write every bit that a decoder
@@ -49,16 +49,17 @@ impl<'a> BoolDecoder<'a> {
         if self.spare < 0 {
             self.load();
         }
-        let split = 1 + (((self.range - 1) * u32::from(probability)) >> 8);
-        let threshold = u64::from(split) << 56;
+        // In full, range - 1 is what splits; `split` is the last number of the lower part.
+        let split = (self.range * u32::from(probability)) >> 8;
+        let above = self.range - split - 1;
+        // Both shifts are looked up while it is being decided which one it takes.
+        let (shift_below, shift_above) = (SHIFTS[split as usize & 0xff], SHIFTS[above as usize & 0xff]);
+        let threshold = u64::from(split + 1) << 56;
         let answer = self.value >= threshold;
-        if answer {
-            self.range -= split;
-            self.value -= threshold;
-        } else {
-            self.range = split;
-        }
-        self.normalise();
+        let shift = if answer { shift_above } else { shift_below };
+        self.range = ((if answer { above } else { split } + 1) << shift) - 1;
+        self.value = (if answer { self.value - threshold } else { self.value }) << shift;
+        self.spare -= i32::from(shift);
         answer
     }
 
@@ -68,22 +69,14 @@ impl<'a> BoolDecoder<'a> {
         if self.spare < 0 {
             self.load();
         }
-        let split = (self.range + 1) >> 1;
-        let threshold = u64::from(split) << 56;
-        let negative = self.value >= threshold;
-        let mask = u64::from(negative).wrapping_neg();
-        self.value -= threshold & mask;
-        self.range = if negative { self.range - split } else { split };
-        self.normalise();
+        let split = self.range >> 1;
+        let threshold = u64::from(split + 1) << 56;
+        let mask = u64::from(self.value >= threshold).wrapping_neg();
+        self.value = (self.value - (threshold & mask)) << 1;
+        // Either part doubles once, to an even length.
+        self.range = (self.range.wrapping_add(mask as u32)) | 1;
+        self.spare -= 1;
         (magnitude ^ mask as i32) - mask as i32
-    }
-
-    #[inline(always)]
-    fn normalise(&mut self) {
-        let shift = SHIFTS[self.range as usize & 0xff];
-        self.range <<= shift;
-        self.value <<= shift;
-        self.spare -= i32::from(shift);
     }
 
     /// As likely one as the other.

@@ -40,12 +40,12 @@ impl Coefficients {
 
     /// Makes of every block's coefficients what there is to add to its pixels.
     pub fn transform(&mut self) {
-        let (pairs, _) = self.blocks.as_chunks_mut::<2>();
-        for (pair, contents) in pairs.iter_mut().zip(self.contents.chunks_exact(2)) {
+        let (fours, _) = self.blocks.as_chunks_mut::<4>();
+        for (four, contents) in fours.iter_mut().zip(self.contents.chunks_exact(4)) {
             if contents.contains(&Content::Full) {
-                inverse_dct(pair);
+                inverse_dct(four);
             } else {
-                for (block, content) in pair.iter_mut().zip(contents) {
+                for (block, content) in four.iter_mut().zip(contents) {
                     if *content == Content::OnlyDc {
                         *block = inverse_dct_of_dc(block[0]);
                     }
@@ -55,16 +55,12 @@ impl Coefficients {
     }
 
     pub fn are_zero(&self) -> bool {
-        self.contents.iter().all(|content| *content == Content::Nothing)
+        self.contents == [Content::Nothing; 24]
     }
 
-    #[inline(never)]
     pub fn clear(&mut self) {
-        for (block, content) in self.blocks.iter_mut().zip(&mut self.contents) {
-            if *content != Content::Nothing {
-                *block = [0; 16];
-                *content = Content::Nothing;
-            }
+        if !self.are_zero() {
+            *self = Coefficients::new();
         }
     }
 }

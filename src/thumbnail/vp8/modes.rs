@@ -54,17 +54,21 @@ pub struct ModeContext<'a> {
 
 #[inline(never)]
 pub fn parse(
-    bits: &mut BoolDecoder,
+    partition: &mut BoolDecoder,
     segment_probabilities: Option<[u8; 3]>,
     coded_probability: Option<u8>,
     context: ModeContext,
 ) -> MacroblockModes {
-    let segment = segment_probabilities.map_or(0, |probabilities| parse_segment(bits, probabilities));
+    let mut bits = *partition;
+    let segment = segment_probabilities.map_or(0, |probabilities| parse_segment(&mut bits, probabilities));
     let skipped = coded_probability.is_some_and(|probability| bits.read(probability));
-    let luma = parse_luma(bits, context);
-    MacroblockModes { segment, skipped, luma, chroma: parse_chroma(bits) }
+    let luma = parse_luma(&mut bits, context);
+    let chroma = parse_chroma(&mut bits);
+    *partition = bits;
+    MacroblockModes { segment, skipped, luma, chroma }
 }
 
+#[inline(always)]
 fn parse_chroma(bits: &mut BoolDecoder) -> WholeMode {
     if !bits.read(142) {
         WholeMode::Dc
@@ -77,6 +81,7 @@ fn parse_chroma(bits: &mut BoolDecoder) -> WholeMode {
     }
 }
 
+#[inline(always)]
 fn parse_segment(bits: &mut BoolDecoder, probabilities: [u8; 3]) -> usize {
     if bits.read(probabilities[0]) {
         2 + usize::from(bits.read(probabilities[2]))
@@ -85,6 +90,7 @@ fn parse_segment(bits: &mut BoolDecoder, probabilities: [u8; 3]) -> usize {
     }
 }
 
+#[inline(always)]
 fn parse_luma(bits: &mut BoolDecoder, context: ModeContext) -> LumaMode {
     let ModeContext { above, left } = context;
     if bits.read(145) {
@@ -120,6 +126,7 @@ fn as_subblock(mode: WholeMode) -> SubblockMode {
 }
 
 /// The tree of section 11.2, written out.
+#[inline(always)]
 fn parse_subblock(bits: &mut BoolDecoder, probabilities: &[u8; 9]) -> SubblockMode {
     let mut read = |node: usize| bits.read(probabilities[node]);
     if !read(0) {

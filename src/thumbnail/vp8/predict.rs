@@ -134,10 +134,22 @@ fn along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
 /// Adds to a 4x4 block's prediction what it lacks. `at` and `y` are a column and a row of the canvas.
 #[inline(always)]
 pub fn correct<const ROWS: usize>(canvas: &mut Canvas<ROWS>, (at, y): (usize, usize), differences: &Block) {
-    for (row, differences) in canvas[y..y + 4].iter_mut().zip(differences.chunks_exact(4)) {
-        for (pixel, difference) in row[at..at + 4].iter_mut().zip(differences) {
-            *pixel = clamp(i16::from(*pixel).wrapping_add(*difference));
-        }
+    let rows = &mut canvas[y..y + 4];
+    let mut pixels = [0; 16];
+    for (pixels, row) in pixels.chunks_exact_mut(4).zip(rows.iter()) {
+        pixels.copy_from_slice(&row[at..at + 4]);
+    }
+    add(&mut pixels, differences);
+    for (pixels, row) in pixels.chunks_exact(4).zip(rows) {
+        row[at..at + 4].copy_from_slice(pixels);
+    }
+}
+
+/// By itself because the compiler then works on all sixteen at once.
+#[inline(never)]
+fn add(pixels: &mut [u8; 16], differences: &Block) {
+    for (pixel, difference) in pixels.iter_mut().zip(differences) {
+        *pixel = clamp(i16::from(*pixel).wrapping_add(*difference));
     }
 }
 

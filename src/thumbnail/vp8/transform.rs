@@ -29,21 +29,25 @@ pub fn inverse_wht(dcs: &Block) -> [i16; 16] {
     out
 }
 
-/// The inverse DCT (section 14.4) of two blocks: first down the columns, then along the rows.
-#[inline(never)]
-pub fn inverse_dct(blocks: &mut [Block; 2]) {
-    let mut rows = [[0; 8]; 4];
-    for (r, row) in rows.iter_mut().enumerate() {
-        row[..4].copy_from_slice(&blocks[0][4 * r..4 * r + 4]);
-        row[4..].copy_from_slice(&blocks[1][4 * r..4 * r + 4]);
+/// Four blocks side by side.
+type Rows = [[i16; 16]; 4];
+
+/// The inverse DCT (section 14.4) of four blocks: first down the columns, then along the rows.
+pub fn inverse_dct(blocks: &mut [Block; 4]) {
+    let mut rows = [[0; 16]; 4];
+    for (i, block) in blocks.iter().enumerate() {
+        for (row, from) in rows.iter_mut().zip(block.chunks_exact(4)) {
+            row[4 * i..4 * i + 4].copy_from_slice(from);
+        }
     }
-    one_dimension(&mut rows, 0, 0);
+    one_dimension::<0, 0>(&mut rows);
     transpose(&mut rows);
-    one_dimension(&mut rows, 4, 3);
+    one_dimension::<4, 3>(&mut rows);
     transpose(&mut rows);
-    for (r, row) in rows.iter().enumerate() {
-        blocks[0][4 * r..4 * r + 4].copy_from_slice(&row[..4]);
-        blocks[1][4 * r..4 * r + 4].copy_from_slice(&row[4..]);
+    for (i, block) in blocks.iter_mut().enumerate() {
+        for (row, to) in rows.iter().zip(block.chunks_exact_mut(4)) {
+            to.copy_from_slice(&row[4 * i..4 * i + 4]);
+        }
     }
 }
 
@@ -52,19 +56,19 @@ pub fn inverse_dct_of_dc(dc: i16) -> Block {
     [dc.wrapping_add(4) >> 3; 16]
 }
 
-/// Eight transforms of four numbers each, side by side.
-#[inline(always)]
-fn one_dimension(rows: &mut [[i16; 8]; 4], rounding: i16, shift: u32) {
+/// Sixteen transforms of four numbers each, side by side.
+#[inline(never)]
+fn one_dimension<const ROUNDING: i16, const SHIFT: u32>(rows: &mut Rows) {
     let [row0, row1, row2, row3] = rows;
-    for i in 0..8 {
-        let [a, b, c, d] = [row0[i].wrapping_add(rounding), row1[i], row2[i], row3[i]];
+    for i in 0..16 {
+        let [a, b, c, d] = [row0[i].wrapping_add(ROUNDING), row1[i], row2[i], row3[i]];
         let (even, odd) = (a.wrapping_add(c), a.wrapping_sub(c));
         let low = times_sine(b).wrapping_sub(times_cosine(d));
         let high = times_cosine(b).wrapping_add(times_sine(d));
-        row0[i] = even.wrapping_add(high) >> shift;
-        row1[i] = odd.wrapping_add(low) >> shift;
-        row2[i] = odd.wrapping_sub(low) >> shift;
-        row3[i] = even.wrapping_sub(high) >> shift;
+        row0[i] = even.wrapping_add(high) >> SHIFT;
+        row1[i] = odd.wrapping_add(low) >> SHIFT;
+        row2[i] = odd.wrapping_sub(low) >> SHIFT;
+        row3[i] = even.wrapping_sub(high) >> SHIFT;
     }
 }
 
@@ -80,25 +84,36 @@ fn times_sine(x: i16) -> i16 {
     x.wrapping_add(((i32::from(x) * (35_468 - 65_536)) >> 16) as i16)
 }
 
-/// Transposes the left and the right half, each by itself: pairs are exchanged between rows two apart, then numbers
-/// between neighbours.
-#[inline(always)]
-fn transpose(rows: &mut [[i16; 8]; 4]) {
-    let mut words = rows.map(|row| {
-        let half = |at: usize| (0..4).fold(0, |word, i| word | u64::from(row[at + i] as u16) << (16 * i));
-        [half(0), half(4)]
-    });
-    for (upper, lower, shift, mask) in [
-        (0, 2, 32, 0x0000_0000_ffff_ffff_u64),
-        (1, 3, 32, 0x0000_0000_ffff_ffff),
-        (0, 1, 16, 0x0000_ffff_0000_ffff),
-        (2, 3, 16, 0x0000_ffff_0000_ffff),
-    ] {
-        for i in 0..2 {
-            let exchanged = ((words[upper][i] >> shift) ^ words[lower][i]) & mask;
-            words[upper][i] ^= exchanged << shift;
-            words[lower][i] ^= exchanged;
+/// Transposes each block: pairs of numbers are exchanged between rows two apart, then numbers between neighbours.
+#[inline(never)]
+fn transpose(rows: &mut Rows) {
+    let mut words = [[0; 4]; 4];
+    for (words, row) in words.iter_mut().zip(rows.iter()) {
+        for (word, numbers) in words.iter_mut().zip(row.chunks_exact(4)) {
+            *word = (0..4).fold(0, |word, i| word | u64::from(numbers[i] as u16) << (16 * i));
         }
     }
-    *rows = words.map(|word| std::array::from_fn(|i| (word[i / 4] >> (16 * (i % 4))) as i16));
+    let [a, b, c, d] = &mut words;
+    exchange::<32>(a, c);
+    exchange::<32>(b, d);
+    exchange::<16>(a, b);
+    exchange::<16>(c, d);
+    for (words, row) in words.iter().zip(rows) {
+        for (word, numbers) in words.iter().zip(row.chunks_exact_mut(4)) {
+            for (i, number) in numbers.iter_mut().enumerate() {
+                *number = (word >> (16 * i)) as i16;
+            }
+        }
+    }
+}
+
+/// Exchanges the upper halves of one row's groups of `2 * BITS` bits with the lower halves of the other's.
+#[inline(never)]
+fn exchange<const BITS: u32>(upper: &mut [u64; 4], lower: &mut [u64; 4]) {
+    let mask = if BITS == 32 { 0x0000_0000_ffff_ffff } else { 0x0000_ffff_0000_ffff };
+    for (upper, lower) in upper.iter_mut().zip(lower) {
+        let exchanged = ((*upper >> BITS) ^ *lower) & mask;
+        *upper ^= exchanged << BITS;
+        *lower ^= exchanged;
+    }
 }
