@@ -19,6 +19,8 @@ mod png;
 mod scale;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code)]
+mod vp8;
 mod webp;
 
 use std::error::Error;
