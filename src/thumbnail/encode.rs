@@ -37,7 +37,7 @@ pub fn encode(picture: &Pixels, format: ThumbnailFormat) -> Result<Vec<u8>, Unde
 
 fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, Undecodable> {
     let mut file = Vec::new();
-    PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
         .write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())
         .map_err(Undecodable::new)?;
     Ok(file)

@@ -19,7 +19,6 @@ mod png;
 mod scale;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code)]
 mod vp8;
 mod webp;
 

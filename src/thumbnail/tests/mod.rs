@@ -35,7 +35,9 @@ fn read(thumbnails: &Thumbnails, format: ThumbnailFormat) -> [DynamicImage; 3] {
             let info = decoder.info().unwrap();
             let (width, height) = (info.width.into(), info.height.into());
             match info.pixel_format {
-                jpeg_decoder::PixelFormat::L8 => image::GrayImage::from_raw(width, height, samples).unwrap().into(),
+                jpeg_decoder::PixelFormat::L8 => {
+                    image::GrayImage::from_raw(width, height, samples).unwrap().into()
+                }
                 _ => image::RgbImage::from_raw(width, height, samples).unwrap().into(),
             }
         }

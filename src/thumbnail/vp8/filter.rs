@@ -52,7 +52,8 @@ pub fn luma(plane: &mut Samples, job: Job, simple: bool) {
     // By row: eight pixels to the left of the macroblock, its own first eight, its last eight; each for a row of the upper
     // half and for one of the lower.
     let mut words: [[u64; 6]; 8] = std::array::from_fn(|r| {
-        let left = if x > 0 { [plane.get_word(x - 8, y + r), plane.get_word(x - 8, y + r + 8)] } else { [0; 2] };
+        let left =
+            if x > 0 { [plane.get_word(x - 8, y + r), plane.get_word(x - 8, y + r + 8)] } else { [0; 2] };
         let [upper, lower] = [y + r, y + r + 8];
         let [a, b] = [plane.get_word(x, upper), plane.get_word(x, lower)];
         let [c, d] = [plane.get_word(x + 8, upper), plane.get_word(x + 8, lower)];
@@ -207,7 +208,8 @@ fn normal_edge<const MACROBLOCK: bool>(lines: &mut [Line; 8], edge_limit: u8, st
         let beside = p1.abs_diff(p0).max(q1.abs_diff(q0));
         let further = p3.abs_diff(p2).max(p2.abs_diff(p1)).max(q2.abs_diff(q1)).max(q3.abs_diff(q2));
         let high = mask(beside > high_variance);
-        let filtered = mask(edge_step(p1, p0, q0, q1) <= edge_limit) & mask(beside.max(further) <= interior_limit);
+        let filtered =
+            mask(edge_step(p1, p0, q0, q1) <= edge_limit) & mask(beside.max(further) <= interior_limit);
         let [p2, p1, p0] = [p2, p1, p0].map(signed);
         let [q0, q1, q2] = [q0, q1, q2].map(signed);
         if MACROBLOCK {
