@@ -1,6 +1,9 @@
 //! From a block's coefficients to NxN samples in place of 8x8: the lowest NxN coefficients through an N-point inverse DCT
 //! are the block at N eighths of its size, without anything that the smaller size could not show.
 
+// Loops over fixed arrays by index are what the compiler turns to vectors.
+#![allow(clippy::needless_range_loop)]
+
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 /// The coefficients of a block, dequantised, 8 to a row of growing vertical frequency.

@@ -5,11 +5,17 @@
 //! samples, at the smallest number of eighths of their size that costs no quality (see [`idct`]); keeps planes apart,
 //! without a conversion to RGB; and holds no coefficients but those it will use (see [`scan`]). It takes nothing that is
 //! truncated or damaged for a whole picture.
+//!
+//! Measured by `benches/peers`, against sharp's best: 0.6 to 0.7 of the CPU time for sequential and 0.3 to 0.7 for progressive
+//! pictures, 6 and 11 MiB in place of 69 and 136 for one of 24 megapixels. With jpeg-decoder, which scales by powers of
+//! two and keeps every coefficient, it was 1.3.
 
+mod channel;
 mod colour;
 mod frame;
 mod huffman;
 mod idct;
+mod progressive;
 mod scan;
 
 use image::{GrayImage, RgbImage};
@@ -18,12 +24,14 @@ use memchr::memchr;
 use super::decode::{Picture, orientation};
 use super::plane::{Channels, Plane, Region};
 use super::{Fit, Undecodable};
+use channel::Channel;
 use frame::{Frame, Layout, large};
 use huffman::{Class, Table};
-use scan::{Channel, Scan, Tables};
+use scan::{Scan, Tables};
 
-/// How many samples a side are decoded for each that the large thumbnail gets. Nearer to 1, what the missing coefficients
-/// would have added is seen in the result.
+/// How many samples a side are decoded at least for each that the large thumbnail gets. 1 is within half a point of
+/// SSIMULACRA2 of sharp. What used to cost six points there was not the scale but the crop: eighths of an odd side are a fraction,
+/// which the scaler is given as it is (see [`Layout::visible`]) and not rounded up to whole samples.
 const LUMA_MARGIN: f64 = 1.0;
 
 /// The same for the two channels of colour, of which thumbnails have half as many samples a side.

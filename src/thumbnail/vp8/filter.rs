@@ -4,6 +4,9 @@
 //! arithmetic without branches that the compiler turns into vector instructions. Edges that run across are rows as they
 //! lie in memory; for those that run down, the macroblock is transposed and transposed back.
 
+// Loops over fixed arrays by index are what the compiler turns to vectors.
+#![allow(clippy::needless_range_loop)]
+
 use super::header::FilterStrength;
 
 /// Pixels at one distance from an edge.
