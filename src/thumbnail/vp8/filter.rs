@@ -52,7 +52,8 @@ pub fn luma(plane: &mut Samples, job: Job, simple: bool) {
     // By row: eight pixels to the left of the macroblock, its own first eight, its last eight; each for a row of the upper
     // half and for one of the lower.
     let mut words: [[u64; 6]; 8] = std::array::from_fn(|r| {
-        let left = if x > 0 { [plane.get_word(x - 8, y + r), plane.get_word(x - 8, y + r + 8)] } else { [0; 2] };
+        let left =
+            if x > 0 { [plane.get_word(x - 8, y + r), plane.get_word(x - 8, y + r + 8)] } else { [0; 2] };
         let [upper, lower] = [y + r, y + r + 8];
         let [a, b] = [plane.get_word(x, upper), plane.get_word(x, lower)];
         let [c, d] = [plane.get_word(x + 8, upper), plane.get_word(x + 8, lower)];
@@ -79,12 +80,12 @@ pub fn luma(plane: &mut Samples, job: Job, simple: bool) {
         rows[12 + r] = line(&[b, d], 0);
     }
     if y > 0 {
-        for r in 0..4 {
-            rows[r] = plane.get(x, y + r - 4);
+        for (r, row) in rows[..4].iter_mut().enumerate() {
+            *row = plane.get(x, y + r - 4);
         }
         edge::<true>(&mut rows, 4, job.strength, simple);
-        for r in 1..4 {
-            plane.set(x, y + r - 4, &rows[r]);
+        for (r, row) in rows[..4].iter().enumerate().skip(1) {
+            plane.set(x, y + r - 4, row);
         }
     }
     if job.inner {
@@ -123,8 +124,8 @@ pub fn chroma(planes: &mut [Samples; 2], job: Job) {
         rows[4 + r] = line(&[u, v], 0);
     }
     if y > 0 {
-        for r in 0..4 {
-            rows[r] = line(&[planes[0].get_word(x, y + r - 4), planes[1].get_word(x, y + r - 4)], 0);
+        for (r, row) in rows[..4].iter_mut().enumerate() {
+            *row = line(&[planes[0].get_word(x, y + r - 4), planes[1].get_word(x, y + r - 4)], 0);
         }
         edge::<true>(&mut rows, 4, job.strength, false);
     }
@@ -161,12 +162,13 @@ fn transpose<const N: usize>(rows: &mut [[u64; N]; 8]) {
     const MASKS: [u64; 3] = [0x0000_0000_ffff_ffff, 0x0000_ffff_0000_ffff, 0x00ff_00ff_00ff_00ff];
     for (step, mask) in [4, 2, 1].into_iter().zip(MASKS) {
         for upper in (0..8).filter(|row| row & step == 0) {
-            for i in 0..N {
-                let (a, b) = (rows[upper][i], rows[upper + step][i]);
-                let exchanged = ((a >> (8 * step)) ^ b) & mask;
-                rows[upper][i] = a ^ (exchanged << (8 * step));
-                rows[upper + step][i] = b ^ exchanged;
+            let (mut a, mut b) = (rows[upper], rows[upper + step]);
+            for (a, b) in a.iter_mut().zip(&mut b) {
+                let exchanged = ((*a >> (8 * step)) ^ *b) & mask;
+                *a ^= exchanged << (8 * step);
+                *b ^= exchanged;
             }
+            (rows[upper], rows[upper + step]) = (a, b);
         }
     }
 }
@@ -207,7 +209,8 @@ fn normal_edge<const MACROBLOCK: bool>(lines: &mut [Line; 8], edge_limit: u8, st
         let beside = p1.abs_diff(p0).max(q1.abs_diff(q0));
         let further = p3.abs_diff(p2).max(p2.abs_diff(p1)).max(q2.abs_diff(q1)).max(q3.abs_diff(q2));
         let high = mask(beside > high_variance);
-        let filtered = mask(edge_step(p1, p0, q0, q1) <= edge_limit) & mask(beside.max(further) <= interior_limit);
+        let filtered =
+            mask(edge_step(p1, p0, q0, q1) <= edge_limit) & mask(beside.max(further) <= interior_limit);
         let [p2, p1, p0] = [p2, p1, p0].map(signed);
         let [q0, q1, q2] = [q0, q1, q2].map(signed);
         if MACROBLOCK {

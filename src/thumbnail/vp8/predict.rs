@@ -120,7 +120,8 @@ fn along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
             [[a, b, c, d], [e, f, g, h], [b, c, d, three(10)], [f, g, h, three(11)]]
         }
         SubblockMode::HorizontalDown => {
-            let up = [two(0), three(1), two(1), three(2), two(2), three(3), two(3), three(4), three(5), three(6)];
+            let up =
+                [two(0), three(1), two(1), three(2), two(2), three(3), two(3), three(4), three(5), three(6)];
             std::array::from_fn(|r| std::array::from_fn(|c| up[6 - 2 * r + c]))
         }
         _ => {
