@@ -83,12 +83,12 @@ pub fn luma(plane: &mut Samples, job: Job, simple: bool) {
         rows[12 + r] = line(&[b, d], 0);
     }
     if y > 0 {
-        for r in 0..4 {
-            rows[r] = plane.get(x, y + r - 4);
+        for (r, row) in rows[..4].iter_mut().enumerate() {
+            *row = plane.get(x, y + r - 4);
         }
         edge::<true>(&mut rows, 4, job.strength, simple);
-        for r in 1..4 {
-            plane.set(x, y + r - 4, &rows[r]);
+        for (r, row) in rows[..4].iter().enumerate().skip(1) {
+            plane.set(x, y + r - 4, row);
         }
     }
     if job.inner {
@@ -127,8 +127,8 @@ pub fn chroma(planes: &mut [Samples; 2], job: Job) {
         rows[4 + r] = line(&[u, v], 0);
     }
     if y > 0 {
-        for r in 0..4 {
-            rows[r] = line(&[planes[0].get_word(x, y + r - 4), planes[1].get_word(x, y + r - 4)], 0);
+        for (r, row) in rows[..4].iter_mut().enumerate() {
+            *row = line(&[planes[0].get_word(x, y + r - 4), planes[1].get_word(x, y + r - 4)], 0);
         }
         edge::<true>(&mut rows, 4, job.strength, false);
     }
@@ -165,12 +165,13 @@ fn transpose<const N: usize>(rows: &mut [[u64; N]; 8]) {
     const MASKS: [u64; 3] = [0x0000_0000_ffff_ffff, 0x0000_ffff_0000_ffff, 0x00ff_00ff_00ff_00ff];
     for (step, mask) in [4, 2, 1].into_iter().zip(MASKS) {
         for upper in (0..8).filter(|row| row & step == 0) {
-            for i in 0..N {
-                let (a, b) = (rows[upper][i], rows[upper + step][i]);
-                let exchanged = ((a >> (8 * step)) ^ b) & mask;
-                rows[upper][i] = a ^ (exchanged << (8 * step));
-                rows[upper + step][i] = b ^ exchanged;
+            let (mut a, mut b) = (rows[upper], rows[upper + step]);
+            for (a, b) in a.iter_mut().zip(&mut b) {
+                let exchanged = ((*a >> (8 * step)) ^ *b) & mask;
+                *a ^= exchanged << (8 * step);
+                *b ^= exchanged;
             }
+            (rows[upper], rows[upper + step]) = (a, b);
         }
     }
 }
