@@ -166,7 +166,7 @@ fn parse_segmentation(bits: &mut BoolDecoder) -> Segmentation {
     Segmentation { probabilities, levels: Some(levels) }
 }
 
-/// Whether the filter is the simple one, and how strong it is by segment (sections 9.6 and 15.1).
+/// Whether the filter is the simple one, and how strong it is by segment (section 9.4).
 fn parse_filter(
     bits: &mut BoolDecoder,
     segmentation: &Segmentation,
@@ -227,7 +227,7 @@ fn split_partitions(bytes: &[u8], count: usize) -> Result<Vec<BoolDecoder<'_>>, 
     Ok(partitions)
 }
 
-/// Sections 9.6 and 14.1.
+/// The steps of each segment (sections 9.6 and 14.1).
 fn parse_quantisers(bits: &mut BoolDecoder, segmentation: &Segmentation) -> [Segment; SEGMENTS] {
     let base = i32::from(bits.read_number(7));
     let mut delta = || bits.read_optional(4).unwrap_or(0);
@@ -246,7 +246,7 @@ fn parse_quantisers(bits: &mut BoolDecoder, segmentation: &Segmentation) -> [Seg
     })
 }
 
-/// Section 13.4.
+/// The probabilities, with the changes that the frame makes (section 13.4).
 fn parse_coefficients(bits: &mut BoolDecoder) -> Box<[PositionProbabilities; 4]> {
     let mut by_position = Box::new([[[[0; 11]; 3]; 17]; 4]);
     for (kind, by_position) in by_position.iter_mut().enumerate() {

@@ -165,7 +165,6 @@ impl Band {
     }
 
     /// The row above comes from the row of macroblocks before; the column to the left is on the canvas already.
-    #[inline(never)]
     fn place_borders(&mut self, column: usize, row: usize) {
         let above = &self.above[column];
         let mut right = [ABOVE_PICTURE; 4];
@@ -219,7 +218,6 @@ impl Band {
     }
 
     /// Copies the macroblock from the canvases into the planes, and keeps what its neighbours will want to see.
-    #[inline(never)]
     fn store(&mut self, planes: &mut Planes, (column, row): (usize, usize)) {
         let stride = 16 * planes.columns;
         let luma = &mut planes.y[row * 16 * stride..][..16 * stride];

@@ -52,6 +52,7 @@ pub struct ModeContext<'a> {
     pub left: &'a mut [SubblockMode; 4],
 }
 
+/// Reads what one macroblock says of itself. By itself, for the same reason as the coefficients.
 #[inline(never)]
 pub fn parse(
     partition: &mut BoolDecoder,

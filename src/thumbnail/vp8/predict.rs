@@ -27,7 +27,6 @@ pub struct Borders {
 }
 
 /// Predicts a square of `SIZE` pixels that begins at column `at` of a canvas.
-#[inline(never)]
 pub fn whole<const SIZE: usize, const ROWS: usize>(
     canvas: &mut Canvas<ROWS>,
     at: usize,
@@ -72,7 +71,6 @@ fn mean_of_borders(size: u32, sum_above: u32, sum_left: u32, borders: Borders) -
 }
 
 /// Predicts the 4x4 block whose first pixel is at `x`, `y` of the macroblock.
-#[inline(never)]
 pub fn subblock(canvas: &mut Canvas<17>, (x, y): (usize, usize), mode: SubblockMode) {
     let at = LEFT + x;
     let Some([above, rows @ ..]) = canvas[y..].first_chunk_mut::<5>() else { return };

@@ -1,7 +1,8 @@
 //! From coefficients to differences of pixels (RFC 6386, section 14).
 //!
-//! All of it is in 16 bits, which is what lets the compiler work on eight numbers at a time. The coefficients of an honest
-//! picture cannot overflow; those of another wrap around.
+//! All of it is in 16 bits and on four blocks at once, which is what lets the compiler work on eight numbers at a time; the
+//! functions that it shall do that in stand by themselves. The coefficients of an honest picture cannot overflow; those of
+//! another wrap around.
 
 use super::coefficients::Block;
 
