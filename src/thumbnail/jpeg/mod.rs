@@ -30,8 +30,8 @@ use huffman::{Class, Table};
 use scan::{Scan, Tables};
 
 /// How many samples a side are decoded at least for each that the large thumbnail gets. 1 is within half a point of
-/// SSIMULACRA2 of sharp. What used to cost six points there was not the scale but the crop: eighths of an odd side are a fraction,
-/// which the scaler is given as it is (see [`Layout::visible`]) and not rounded up to whole samples.
+/// SSIMULACRA2 of sharp. What used to cost six points there was not the scale but the crop: eighths of an odd side are a
+/// fraction, which the scaler is given as it is (see [`Layout::visible`]) and not rounded up to whole samples.
 const LUMA_MARGIN: f64 = 1.0;
 
 /// The same for the two channels of colour, of which thumbnails have half as many samples a side.

@@ -48,21 +48,6 @@ fn dimensions(pictures: &[DynamicImage; 3]) -> [(u32, u32); 3] {
     pictures.each_ref().map(DynamicImage::dimensions)
 }
 
-fn assert_near(picture: &DynamicImage, (x, y): (u32, u32), wanted: Rgb<u8>, tolerance: u8) {
-    let Rgba([red, green, blue, _]) = picture.get_pixel(x, y);
-    let off = [red, green, blue].iter().zip(wanted.0).any(|(is, wanted)| is.abs_diff(wanted) > tolerance);
-    assert!(!off, "{:?} at {x},{y} is not near {wanted:?}", [red, green, blue]);
-}
-
-/// The four corners, as one reads.
-fn assert_corners(picture: &DynamicImage, wanted: [Rgb<u8>; 4]) {
-    let (right, bottom) = (picture.width() * 7 / 8, picture.height() * 7 / 8);
-    let (left, top) = (picture.width() / 8, picture.height() / 8);
-    for (at, wanted) in [(left, top), (right, top), (left, bottom), (right, bottom)].into_iter().zip(wanted) {
-        assert_near(picture, at, wanted, 12);
-    }
-}
-
 const SQUARES: [(u32, u32); 3] = [(100, 100), (300, 300), (600, 600)];
 
 #[test]
