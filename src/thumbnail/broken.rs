@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use image::{DynamicImage, Rgb, RgbImage};
 
+use super::plane::Channels;
 use super::{Thumbnails, encode};
 use crate::format::ThumbnailFormat;
 use crate::size::Size;
@@ -17,7 +18,7 @@ const GLYPH: Rgb<u8> = Rgb([158, 158, 158]);
 pub fn broken(format: ThumbnailFormat) -> Thumbnails {
     let started = Instant::now();
     let files = Size::ALL.map(|size| {
-        let picture = DynamicImage::ImageRgb8(draw(size.pixels()));
+        let picture = Channels::Together(DynamicImage::ImageRgb8(draw(size.pixels())));
         // An encoder refuses sides of 0 or over 65,535, and fails when what it writes to does: here 100 to 600, and memory.
         encode::encode(&picture, format).expect("a small picture is encoded to memory")
     });

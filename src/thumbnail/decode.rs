@@ -5,16 +5,16 @@
 //! because several decoders allocate as soon as they exist.
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageFormat};
+use image::{ColorType, DynamicImage, ImageFormat};
 
-use super::{Fit, MAX_SIDE, MakeError, Undecodable, gif, jpeg, png, webp};
+use super::plane::{Channels, Plane, visible};
+use super::{Fit, MAX_SIDE, Undecodable, gif, jpeg, png, webp};
 use crate::format::Format;
 
 /// A decoded original.
 pub struct Picture {
-    /// Either `ImageRgb8` or, if the picture has transparency, `ImageRgba8` with straight alpha. A JPEG's may be smaller
-    /// than the picture is, never smaller than the large thumbnail needs.
-    pub pixels: DynamicImage,
+    /// A JPEG's may be smaller than the picture is, if not so small that it is seen, and lack what does not show.
+    pub channels: Channels<Plane>,
     /// Width and height as the header says.
     pub dimensions: (u32, u32),
     /// What makes it upright.
@@ -34,14 +34,13 @@ pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
 }
 
 /// Decodes the first frame.
-pub fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, MakeError> {
-    // Only JPEG's decoder asks the machine for more than memory.
-    Ok(match sniff(original)? {
-        Format::Jpeg => jpeg::decode(original, fit, max_pixels)?,
-        Format::Png => png::decode(original, max_pixels)?,
-        Format::Gif => gif::decode(original, max_pixels)?,
-        Format::WebP => webp::decode(original, max_pixels)?,
-    })
+pub fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+    match sniff(original)? {
+        Format::Jpeg => jpeg::decode(original, fit, max_pixels),
+        Format::Png => png::decode(original, fit, max_pixels),
+        Format::Gif => gif::decode(original, fit, max_pixels),
+        Format::WebP => webp::decode(original, fit, max_pixels),
+    }
 }
 
 fn sniff(original: &[u8]) -> Result<Format, Undecodable> {
@@ -73,7 +72,14 @@ pub fn orientation(exif: Option<&[u8]>) -> Orientation {
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Brings any kind of pixel to one of the two that a [`Picture`] has.
-pub fn to_eight_bits(pixels: DynamicImage) -> DynamicImage {
-    if pixels.color().has_alpha() { pixels.into_rgba8().into() } else { pixels.into_rgb8().into() }
+/// All of a picture, in one of the kinds of pixel that a [`Plane`] has.
+pub fn together(pixels: DynamicImage, fit: Fit) -> Channels<Plane> {
+    let visible = visible((pixels.width(), pixels.height()), fit);
+    let pixels = match pixels.color() {
+        ColorType::L8 | ColorType::Rgb8 | ColorType::Rgba8 => pixels,
+        color if color.has_alpha() => pixels.into_rgba8().into(),
+        color if color.has_color() => pixels.into_rgb8().into(),
+        _ => pixels.into_luma8().into(),
+    };
+    Channels::Together(Plane { pixels, visible })
 }

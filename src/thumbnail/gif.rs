@@ -9,8 +9,8 @@ use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, Limits};
 
-use super::Undecodable;
-use super::decode::{Picture, count_pixels};
+use super::decode::{Picture, count_pixels, together};
+use super::{Fit, Undecodable};
 
 /// Measured as the growth of the resident set: RGBA for the canvas, once more for a frame that does not lie on it edge to
 /// edge, and the palette indices of the frame.
@@ -26,13 +26,13 @@ pub fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(canvas_pixels * CANVAS_BYTES_PER_PIXEL + frame_pixels(gif, max_pixels)? * FRAME_BYTES_PER_PIXEL)
 }
 
-pub fn decode(gif: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
+pub fn decode(gif: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let mut decoder = open(gif, max_pixels)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),
         orientation: Orientation::NoTransforms,
         icc_profile: decoder.icc_profile().ok().flatten(),
-        pixels: DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?,
+        channels: together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, fit),
     })
 }
 

@@ -14,10 +14,12 @@ mod decode;
 mod encode;
 mod gif;
 mod jpeg;
+mod plane;
 mod png;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod vp8;
 mod webp;
 
 use std::error::Error;

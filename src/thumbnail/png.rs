@@ -5,8 +5,8 @@ use std::io::Cursor;
 use image::codecs::png::PngDecoder;
 use image::{ColorType, DynamicImage, ImageDecoder, Limits};
 
-use super::Undecodable;
-use super::decode::{Picture, count_pixels, orientation, to_eight_bits};
+use super::decode::{Picture, count_pixels, orientation, together};
+use super::{Fit, Undecodable};
 
 /// What the decoder may allocate for a row and for metadata. A compressed colour profile of 400 KB can unfold to 400 MB;
 /// real ones stay under 4 MiB, and one that does not fit is skipped.
@@ -30,14 +30,14 @@ pub fn cost(png: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(decoder.total_bytes() + pixels * copy + row * WINDOW_ROWS + METADATA_BYTES)
 }
 
-pub fn decode(png: &[u8], max_pixels: u64) -> Result<Picture, Undecodable> {
+pub fn decode(png: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     count_pixels(dimensions(png)?, max_pixels)?;
     let mut decoder = open(png)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),
         orientation: orientation(decoder.exif_metadata().ok().flatten().as_deref()),
         icc_profile: decoder.icc_profile().ok().flatten(),
-        pixels: to_eight_bits(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?),
+        channels: together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, fit),
     })
 }
 

@@ -4,12 +4,13 @@
 //! 600 rows: 7.6 GB for a file of 195 KB.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8x3, U8x4};
+use fast_image_resize::pixels::{U8, U8x3, U8x4};
 use fast_image_resize::{MulDiv, PixelTrait, ResizeOptions, Resizer};
-use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-use image::{DynamicImage, RgbImage, RgbaImage};
+use image::metadata::Orientation::{self, Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
 use super::decode::Picture;
+use super::plane::{Channels, Region};
 use super::{Fit, Undecodable, colour};
 use crate::size::Size;
 
@@ -17,24 +18,47 @@ use crate::size::Size;
 /// widest square of 40 megapixels), the three thumbnails, their colour conversion and their encoders.
 pub const WORKING_BYTES: u64 = 20 << 20;
 
+/// A thumbnail's pixels: `ImageLuma8`, `ImageRgb8` or `ImageRgba8` together, or three of `ImageLuma8`, of which the two of
+/// colour have half as many rows and columns as the thumbnail.
+pub type Pixels = Channels<DynamicImage>;
+
 /// The three thumbnails' pixels in the order of [`Size::ALL`], upright and in sRGB.
-pub fn pyramid(picture: Picture, fit: Fit) -> Result<[DynamicImage; 3], Undecodable> {
-    let Picture { pixels, dimensions, orientation, icc_profile } = picture;
+pub fn pyramid(picture: Picture, fit: Fit) -> Result<[Pixels; 3], Undecodable> {
+    let Picture { channels, dimensions, orientation, icc_profile } = picture;
     let mut resizer = Resizer::new();
-    let mut large = scale(&mut resizer, pixels, target(dimensions, Size::Large, fit), fit)?;
-    large.apply_orientation(orientation);
+    let target = dimensions_of(dimensions, Size::Large, fit);
+    let mut large = channels.try_map(|plane, colour| {
+        let mut pixels = scale(&mut resizer, &plane.pixels, plane.visible, halved(target, colour))?;
+        pixels.apply_orientation(orientation);
+        Ok(pixels)
+    })?;
+    drop(channels);
     if let Some(profile) = icc_profile {
-        colour::to_srgb(&mut large, &profile);
+        large = colour::to_srgb(large, &profile)?;
     }
-    let turned = matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
-    let upright = if turned { (dimensions.1, dimensions.0) } else { dimensions };
-    let medium = scale(&mut resizer, large.clone(), target(upright, Size::Medium, fit), fit)?;
-    let small = scale(&mut resizer, medium.clone(), target(upright, Size::Small, fit), fit)?;
+    let upright = if is_turned(orientation) { (dimensions.1, dimensions.0) } else { dimensions };
+    let mut next = |above: &Pixels, size| {
+        let target = dimensions_of(upright, size, fit);
+        above.try_map(|pixels, colour| {
+            let all = Region::whole(pixels.width(), pixels.height());
+            scale(&mut resizer, pixels, all, halved(target, colour))
+        })
+    };
+    let medium = next(&large, Size::Medium)?;
+    let small = next(&medium, Size::Small)?;
     Ok([small, medium, large])
 }
 
+fn is_turned(orientation: Orientation) -> bool {
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn halved((width, height): (u32, u32), colour: bool) -> (u32, u32) {
+    if colour { (width.div_ceil(2), height.div_ceil(2)) } else { (width, height) }
+}
+
 /// The dimensions of a thumbnail.
-fn target((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32) {
+fn dimensions_of((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32) {
     let square = size.pixels();
     let long = width.max(height);
     if fit == Fit::Cover {
@@ -50,31 +74,36 @@ fn target((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32) {
     (scaled(width), scaled(height))
 }
 
-/// Takes the pixels because transparency is multiplied into them where they lie: scaled apart from its alpha, the colour
-/// that hides under a transparent pixel would bleed into its neighbours.
-fn scale(
+/// Scales the part that shows. Transparency is multiplied into the colours first: scaled apart from its alpha, the
+/// colour that hides under a transparent pixel would bleed into its neighbours.
+pub fn scale(
     resizer: &mut Resizer,
-    pixels: DynamicImage,
+    pixels: &DynamicImage,
+    visible: Region,
     target: (u32, u32),
-    fit: Fit,
 ) -> Result<DynamicImage, Undecodable> {
     let options = ResizeOptions::new().use_alpha(false);
-    let options = if fit == Fit::Cover { options.fit_into_destination(None) } else { options };
-    let (width, height) = (pixels.width(), pixels.height());
+    let options = options.crop(visible.left, visible.top, visible.width, visible.height);
+    let size = (pixels.width(), pixels.height());
     let scaled = match pixels {
-        DynamicImage::ImageRgba8(mut source) => {
+        DynamicImage::ImageRgba8(source) => {
             let alpha = MulDiv::new();
+            let mut source = source.as_raw().clone();
             let mut view =
-                TypedImage::<U8x4>::from_buffer(width, height, &mut source).map_err(Undecodable::new)?;
+                TypedImage::<U8x4>::from_buffer(size.0, size.1, &mut source).map_err(Undecodable::new)?;
             alpha.multiply_alpha_inplace_typed(&mut view).map_err(Undecodable::new)?;
-            let mut scaled = resize::<U8x4>(resizer, &source, (width, height), target, &options)?;
+            let mut scaled = resize::<U8x4>(resizer, &source, size, target, &options)?;
             let mut view =
                 TypedImage::<U8x4>::from_buffer(target.0, target.1, &mut scaled).map_err(Undecodable::new)?;
             alpha.divide_alpha_inplace_typed(&mut view).map_err(Undecodable::new)?;
             RgbaImage::from_raw(target.0, target.1, scaled).map(DynamicImage::ImageRgba8)
         }
+        DynamicImage::ImageLuma8(source) => {
+            let scaled = resize::<U8>(resizer, source, size, target, &options)?;
+            GrayImage::from_raw(target.0, target.1, scaled).map(DynamicImage::ImageLuma8)
+        }
         opaque => {
-            let scaled = resize::<U8x3>(resizer, opaque.as_bytes(), (width, height), target, &options)?;
+            let scaled = resize::<U8x3>(resizer, opaque.as_bytes(), size, target, &options)?;
             RgbImage::from_raw(target.0, target.1, scaled).map(DynamicImage::ImageRgb8)
         }
     };

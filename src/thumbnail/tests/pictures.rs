@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use image::codecs::gif::GifEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage, Rgba, RgbaImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 pub const RED: Rgb<u8> = Rgb([220, 30, 30]);
@@ -211,5 +211,20 @@ impl XorShift {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 16) as usize % bound
+    }
+}
+
+pub fn assert_near(picture: &DynamicImage, (x, y): (u32, u32), wanted: Rgb<u8>, tolerance: u8) {
+    let Rgba([red, green, blue, _]) = picture.get_pixel(x, y);
+    let off = [red, green, blue].iter().zip(wanted.0).any(|(is, wanted)| is.abs_diff(wanted) > tolerance);
+    assert!(!off, "{:?} at {x},{y} is not near {wanted:?}", [red, green, blue]);
+}
+
+/// The four corners, as one reads.
+pub fn assert_corners(picture: &DynamicImage, wanted: [Rgb<u8>; 4]) {
+    let (right, bottom) = (picture.width() * 7 / 8, picture.height() * 7 / 8);
+    let (left, top) = (picture.width() / 8, picture.height() / 8);
+    for (at, wanted) in [(left, top), (right, top), (left, bottom), (right, bottom)].into_iter().zip(wanted) {
+        assert_near(picture, at, wanted, 12);
     }
 }

@@ -1,0 +1,89 @@
+"""Brings the peers, the photographs and our own program onto this machine, all of it under target/peers/.
+
+Each step leaves its result behind and is skipped the next time, except our own program, which cargo builds anew whenever
+the sources have changed. Only ImageMagick is installed for the whole machine: its Debian package cannot live elsewhere.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+
+import versions
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "target" / "peers"
+PYTHON = WORK / "venv" / "bin" / "python"
+NODE_MODULES = WORK / "node" / "node_modules"
+PHOTOGRAPHS = WORK / "photographs"
+
+
+def once(name, wanted, step):
+    """Runs `step` unless it has been done for this very `wanted`."""
+    stamp = WORK / f"{name}.done"
+    if not (stamp.exists() and stamp.read_text() == repr(wanted)):
+        print(f"installing: {name}", file=sys.stderr, flush=True)
+        step()
+        stamp.write_text(repr(wanted))
+
+
+def python_packages():
+    venv.create(WORK / "venv", with_pip=True, clear=True)
+    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", *versions.PYTHON_PACKAGES], check=True)
+
+
+def node_packages():
+    (WORK / "node").mkdir(exist_ok=True)
+    command = ["npm", "install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix", WORK / "node", versions.SHARP]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def photographs():
+    """Unpacks the packages without installing them. Their scripts do not run."""
+    debs = WORK / "debs"
+    debs.mkdir(exist_ok=True)
+    if subprocess.run(["apt-cache", "show", *versions.PHOTOGRAPHS], capture_output=True).returncode != 0:
+        subprocess.run(["apt-get", "update", "--quiet=2"], check=True)
+    # As whoever runs this: apt's own user could not write here.
+    command = ["apt-get", "download", "--quiet=2", "--option", "APT::Sandbox::User=", *versions.PHOTOGRAPHS]
+    subprocess.run(command, check=True, cwd=debs, stdout=sys.stderr)
+    for deb in debs.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", deb, PHOTOGRAPHS], check=True)
+
+
+def imagemagick():
+    """The program, or None where it cannot be had. Version 7 calls it magick; 6 is a link to a name of its own in Debian."""
+    names = ["magick", "convert-im6.q16"]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("installing: ImageMagick", file=sys.stderr, flush=True)
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        command = ["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends", versions.IMAGEMAGICK]
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = next(filter(None, map(shutil.which, names)), None)
+    return found
+
+
+def cargo(package):
+    """Builds one of the two packages beside this file; the path of its program."""
+    command = ["cargo", "build", "--release", "--quiet", "--manifest-path", HERE / package / "Cargo.toml"]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "cargo")}
+    print(f"building: {package}", file=sys.stderr, flush=True)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    host = next(line.split()[1] for line in host.splitlines() if line.startswith("host:"))
+    return WORK / "cargo" / host / "release" / f"peers-{package}"
+
+
+def ours():
+    """Our thumbnails, compiled exactly as in the worker: the same profile, and the same versions of all dependencies."""
+    profile = [tomllib.loads((directory / "Cargo.toml").read_text())["profile"]["release"] for directory in (ROOT, HERE / "ours")]
+    if profile[0] != profile[1]:
+        sys.exit("benches/peers/ours/Cargo.toml: [profile.release] is not what the root's Cargo.toml has; copy it")
+    # Cargo takes from it what is needed and drops the rest.
+    shutil.copy(ROOT / "Cargo.lock", HERE / "ours" / "Cargo.lock")
+    return cargo("ours")
