@@ -60,7 +60,7 @@ pub fn to_rgb(picture: &Pixels) -> Result<DynamicImage, Undecodable> {
     let mut resizer = Resizer::new();
     let full = |channel: &DynamicImage| {
         let all = Region::whole(channel.width(), channel.height());
-        scale(&mut resizer, channel, all, (width, height))
+        scale(&mut resizer, channel.clone(), all, (width, height))
     };
     let [y, cb, cr] = [&channels[0], &channels[1], &channels[2]].map(full);
     let (y, cb, cr) = (y?, cb?, cr?);

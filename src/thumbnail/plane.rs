@@ -71,7 +71,7 @@ pub enum Channels<T> {
 
 impl<T> Channels<T> {
     /// The same of each channel; `make` is told if it is one of the two of colour.
-    pub fn try_map<U, E>(&self, mut make: impl FnMut(&T, bool) -> Result<U, E>) -> Result<Channels<U>, E> {
+    pub fn try_map<U, E>(self, mut make: impl FnMut(T, bool) -> Result<U, E>) -> Result<Channels<U>, E> {
         Ok(match self {
             Channels::Together(all) => Channels::Together(make(all, false)?),
             Channels::YCbCr([y, cb, cr]) => {

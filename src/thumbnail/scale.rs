@@ -28,18 +28,17 @@ pub fn pyramid(picture: Picture, fit: Fit) -> Result<[Pixels; 3], Undecodable> {
     let mut resizer = Resizer::new();
     let target = dimensions_of(dimensions, Size::Large, fit);
     let mut large = channels.try_map(|plane, colour| {
-        let mut pixels = scale(&mut resizer, &plane.pixels, plane.visible, halved(target, colour))?;
+        let mut pixels = scale(&mut resizer, plane.pixels, plane.visible, halved(target, colour))?;
         pixels.apply_orientation(orientation);
         Ok(pixels)
     })?;
-    drop(channels);
     if let Some(profile) = icc_profile {
         large = colour::to_srgb(large, &profile)?;
     }
     let upright = if is_turned(orientation) { (dimensions.1, dimensions.0) } else { dimensions };
     let mut next = |above: &Pixels, size| {
         let target = dimensions_of(upright, size, fit);
-        above.try_map(|pixels, colour| {
+        above.clone().try_map(|pixels, colour| {
             let all = Region::whole(pixels.width(), pixels.height());
             scale(&mut resizer, pixels, all, halved(target, colour))
         })
@@ -74,11 +73,11 @@ fn dimensions_of((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32
     (scaled(width), scaled(height))
 }
 
-/// Scales the part that shows. Transparency is multiplied into the colours first: scaled apart from its alpha, the
+/// Scales the part that shows. Takes the pixels because transparency is multiplied into them where they lie: scaled apart from its alpha, the
 /// colour that hides under a transparent pixel would bleed into its neighbours.
 pub fn scale(
     resizer: &mut Resizer,
-    pixels: &DynamicImage,
+    pixels: DynamicImage,
     visible: Region,
     target: (u32, u32),
 ) -> Result<DynamicImage, Undecodable> {
@@ -86,9 +85,8 @@ pub fn scale(
     let options = options.crop(visible.left, visible.top, visible.width, visible.height);
     let size = (pixels.width(), pixels.height());
     let scaled = match pixels {
-        DynamicImage::ImageRgba8(source) => {
+        DynamicImage::ImageRgba8(mut source) => {
             let alpha = MulDiv::new();
-            let mut source = source.as_raw().clone();
             let mut view =
                 TypedImage::<U8x4>::from_buffer(size.0, size.1, &mut source).map_err(Undecodable::new)?;
             alpha.multiply_alpha_inplace_typed(&mut view).map_err(Undecodable::new)?;
@@ -99,7 +97,7 @@ pub fn scale(
             RgbaImage::from_raw(target.0, target.1, scaled).map(DynamicImage::ImageRgba8)
         }
         DynamicImage::ImageLuma8(source) => {
-            let scaled = resize::<U8>(resizer, source, size, target, &options)?;
+            let scaled = resize::<U8>(resizer, &source, size, target, &options)?;
             GrayImage::from_raw(target.0, target.1, scaled).map(DynamicImage::ImageLuma8)
         }
         opaque => {

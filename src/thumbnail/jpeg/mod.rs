@@ -217,7 +217,11 @@ fn next_segment<'a>(rest: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
         match **rest {
             [_, 0xff, ..] => *rest = &rest[1..],
             [_, 0 | 1 | 0xd0..=0xd7 | SOI, ..] => *rest = &rest[2..],
-            [_, EOI, ..] => return Some((EOI, &[])),
+            [_, EOI, ..] => {
+                // Nothing comes behind it, for whoever goes on asking.
+                *rest = &[];
+                return Some((EOI, &[]));
+            }
             [_, marker, high, low, ..] => {
                 let end = 2 + usize::from(u16::from_be_bytes([high, low]));
                 let data = rest.get(4..end)?;

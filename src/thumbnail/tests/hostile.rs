@@ -248,3 +248,10 @@ fn odd_words_about_colour_are_read_as_browsers_read_them() {
         super::pictures::assert_corners(&large(&odd, Jpeg), [RED, GREEN, BLUE, WHITE]);
     }
 }
+
+#[test]
+fn a_jpeg_that_ends_before_its_frame_is_an_error() {
+    let original = b"\xff\xd8\xff\xd9";
+    assert!(cost(original, MAX_PIXELS).is_err());
+    assert!(cover(original, Jpeg).is_err());
+}
