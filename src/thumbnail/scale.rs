@@ -73,8 +73,8 @@ fn dimensions_of((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32
     (scaled(width), scaled(height))
 }
 
-/// Scales the part that shows. Takes the pixels because transparency is multiplied into them where they lie: scaled apart from its alpha, the
-/// colour that hides under a transparent pixel would bleed into its neighbours.
+/// Scales the part that shows. Takes the pixels because transparency is multiplied into them where they lie: scaled apart
+/// from its alpha, the colour that hides under a transparent pixel would bleed into its neighbours.
 pub fn scale(
     resizer: &mut Resizer,
     pixels: DynamicImage,
