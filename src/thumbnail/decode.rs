@@ -81,5 +81,5 @@ pub fn together(pixels: DynamicImage, fit: Fit) -> Channels<Plane> {
         color if color.has_color() => pixels.into_rgb8().into(),
         _ => pixels.into_luma8().into(),
     };
-    Channels::Together(Plane { pixels, visible })
+    Channels::Together(Plane { pixels, visible, limited_range: false })
 }

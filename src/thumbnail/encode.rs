@@ -1,9 +1,9 @@
 //! From a thumbnail's pixels to a file. Nothing but pixels goes in, so no GPS position and no profile can come out.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{DynamicImage, ImageEncoder, Rgb, RgbImage, RgbaImage};
+use image::{DynamicImage, GenericImageView, ImageEncoder, Rgb, RgbImage, RgbaImage};
 use jpeg_encoder::{
-    ChromaSubsamplingMethod, ColorType, Encoder, ImageBuffer, JpegColorType, SamplingFactor, rgb_to_ycbcr,
+    ChromaSubsamplingMethod, ColorType, Encoder, EncodingError, ImageBuffer, JpegColorType, SamplingFactor,
 };
 
 use super::plane::Channels;
@@ -18,23 +18,22 @@ const JPEG_QUALITY: u8 = 82;
 pub fn encode(picture: &Pixels, format: ThumbnailFormat) -> Result<Vec<u8>, Undecodable> {
     match (format, picture) {
         (ThumbnailFormat::Png, Channels::Together(pixels)) => encode_png(pixels),
-        (ThumbnailFormat::Png, Channels::YCbCr(_)) => encode_png(&colour::to_rgb(picture)?),
-        (ThumbnailFormat::Jpeg, Channels::YCbCr(channels)) => encode_jpeg(YCbCr(channels)),
-        (ThumbnailFormat::Jpeg, Channels::Together(DynamicImage::ImageLuma8(grey))) => {
-            let (width, height) = (grey.width() as u16, grey.height() as u16);
-            let mut file = Vec::new();
-            Encoder::new(&mut file, JPEG_QUALITY)
-                .encode(grey, width, height, ColorType::Luma)
-                .map_err(Undecodable::new)?;
-            Ok(file)
+        (ThumbnailFormat::Png, Channels::YCbCr(channels)) => encode_png(&colour::to_rgb(channels)?),
+        (ThumbnailFormat::Jpeg, Channels::Together(pixels)) => match pixels {
+            DynamicImage::ImageLuma8(grey) => encode_jpeg_of(grey, grey.dimensions(), ColorType::Luma),
+            DynamicImage::ImageRgba8(transparent) => {
+                let opaque = lay_on_white(transparent);
+                encode_jpeg_of(&opaque, opaque.dimensions(), ColorType::Rgb)
+            }
+            opaque => encode_jpeg_of(opaque.as_bytes(), opaque.dimensions(), ColorType::Rgb),
+        },
+        (ThumbnailFormat::Jpeg, Channels::YCbCr(channels)) => {
+            encode_jpeg(|encoder| encoder.encode_image(YCbCr(channels)))
         }
-        (ThumbnailFormat::Jpeg, Channels::Together(DynamicImage::ImageRgba8(transparent))) => {
-            encode_jpeg(Interleaved(&lay_on_white(transparent)))
-        }
-        (ThumbnailFormat::Jpeg, Channels::Together(pixels)) => encode_jpeg(Interleaved(&pixels.to_rgb8())),
     }
 }
 
+/// The fast compression is made for this filter: for the same bytes as the default one a twentieth of the time.
 fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, Undecodable> {
     let mut file = Vec::new();
     PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
@@ -43,40 +42,24 @@ fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, Undecodable> {
     Ok(file)
 }
 
-fn encode_jpeg(picture: impl ImageBuffer) -> Result<Vec<u8>, Undecodable> {
+fn encode_jpeg_of(
+    samples: &[u8],
+    (width, height): (u32, u32),
+    color: ColorType,
+) -> Result<Vec<u8>, Undecodable> {
+    // A thumbnail has at most 600 a side.
+    encode_jpeg(|encoder| encoder.encode(samples, width as u16, height as u16, color))
+}
+
+fn encode_jpeg(
+    encode: impl FnOnce(Encoder<&mut Vec<u8>>) -> Result<(), EncodingError>,
+) -> Result<Vec<u8>, Undecodable> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, JPEG_QUALITY);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    encoder.encode_image(picture).map_err(Undecodable::new)?;
+    encode(encoder).map_err(Undecodable::new)?;
     Ok(file)
-}
-
-/// RGB, as the encoder reads it.
-struct Interleaved<'a>(&'a RgbImage);
-
-impl ImageBuffer for Interleaved<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        self.0.width() as u16
-    }
-
-    fn height(&self) -> u16 {
-        self.0.height() as u16
-    }
-
-    fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        let row = self.0.rows().nth(y.into()).into_iter().flatten();
-        for Rgb([red, green, blue]) in row {
-            let (y, cb, cr) = rgb_to_ycbcr(*red, *green, *blue);
-            buffers[0].push(y);
-            buffers[1].push(cb);
-            buffers[2].push(cr);
-        }
-    }
 }
 
 /// Three channels, as the encoder reads them: of those of colour it wants a sample for each pixel, to average again four at a
@@ -97,15 +80,15 @@ impl ImageBuffer for YCbCr<'_> {
     }
 
     fn fill_buffers(&self, y: u16, buffers: &mut [Vec<u8>; 4]) {
-        let row = |channel: &'_ DynamicImage, y: u16| {
+        let row = |channel: &DynamicImage, y: u16| {
             let width = channel.width() as usize;
-            let from = usize::from(y) * width;
-            channel.as_bytes()[from..from + width].to_vec()
+            usize::from(y) * width..(usize::from(y) + 1) * width
         };
-        let width = usize::from(self.width());
-        buffers[0].extend(row(&self.0[0], y));
-        for (channel, buffer) in self.0.iter().zip(buffers).skip(1) {
-            buffer.extend(row(channel, y / 2).into_iter().flat_map(|sample| [sample, sample]).take(width));
+        let [luma, colour @ ..] = self.0;
+        buffers[0].extend_from_slice(&luma.as_bytes()[row(luma, y)]);
+        for (channel, buffer) in colour.iter().zip(&mut buffers[1..]) {
+            let samples = channel.as_bytes()[row(channel, y / 2)].iter();
+            buffer.extend(samples.flat_map(|&sample| [sample; 2]).take(luma.width() as usize));
         }
     }
 }

@@ -63,7 +63,7 @@ impl Thumbnails {
     }
 }
 
-/// The original is not a picture that can be decoded, now or later: not one of the four formats, broken, truncated, or
+/// The original is not a picture that can be decoded, now or later, on any machine: not one of the four formats, broken, truncated, or
 /// too large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {
@@ -84,32 +84,6 @@ impl fmt::Display for Undecodable {
 
 impl Error for Undecodable {}
 
-/// Why there are no thumbnails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MakeError {
-    /// The fault is in the picture, and will be there next time.
-    Undecodable(Undecodable),
-    /// The fault is in the machine, which was short of something: the same picture may well be made later.
-    Passing(String),
-}
-
-impl From<Undecodable> for MakeError {
-    fn from(error: Undecodable) -> MakeError {
-        MakeError::Undecodable(error)
-    }
-}
-
-impl fmt::Display for MakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MakeError::Undecodable(error) => error.fmt(f),
-            MakeError::Passing(reason) => write!(f, "cannot decode the picture now: {reason}"),
-        }
-    }
-}
-
-impl Error for MakeError {}
-
 /// The bytes of memory that [`make`] would hold at its peak, for either [`Fit`], without the original itself. Decodes
 /// nothing. It errs on the high side: each decoder's module says how its part was measured.
 pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
@@ -123,7 +97,7 @@ pub fn make(
     format: ThumbnailFormat,
     fit: Fit,
     max_pixels: u64,
-) -> Result<Thumbnails, MakeError> {
+) -> Result<Thumbnails, Undecodable> {
     let started = Instant::now();
     let picture = decode::decode(original, fit, max_pixels)?;
     let decoded = Instant::now();

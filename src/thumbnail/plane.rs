@@ -1,4 +1,4 @@
-//! Samples of one channel, and which part of them a thumbnail shows.
+//! A picture's samples, channel by channel, and which part of them a thumbnail shows.
 //!
 //! A JPEG or a lossy WebP is three such planes, two of them often smaller. Scaling is the same sum for each channel, so
 //! they are scaled as they are: colours are converted, if at all, where 360,000 pixels are left of 24 million.
@@ -29,7 +29,7 @@ impl Region {
         Region { left: self.left + x, top: self.top + y, ..self }
     }
 
-    /// What of it lies on a plane, which is never nothing: at least as wide as the resizer can tell from nothing.
+    /// What of it lies on a plane.
     pub fn within(self, width: u32, height: u32) -> Region {
         let clip = |start: f64, length: f64, limit: u32| {
             let limit = f64::from(limit);
@@ -58,6 +58,8 @@ pub struct Plane {
     /// `ImageLuma8`, `ImageRgb8` or, with straight alpha, `ImageRgba8`.
     pub pixels: DynamicImage,
     pub visible: Region,
+    /// A channel of YCbCr that does not use all of 0 to 255, see [`to_full_range`](super::colour::to_full_range).
+    pub limited_range: bool,
 }
 
 /// A picture's channels.

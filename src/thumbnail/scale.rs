@@ -27,8 +27,11 @@ pub fn pyramid(picture: Picture, fit: Fit) -> Result<[Pixels; 3], Undecodable> {
     let Picture { channels, dimensions, orientation, icc_profile } = picture;
     let mut resizer = Resizer::new();
     let target = dimensions_of(dimensions, Size::Large, fit);
-    let mut large = channels.try_map(|plane, colour| {
-        let mut pixels = scale(&mut resizer, plane.pixels, plane.visible, halved(target, colour))?;
+    let mut large = channels.try_map(|plane, is_colour| {
+        let mut pixels = scale(&mut resizer, plane.pixels, plane.visible, halved(target, is_colour))?;
+        if plane.limited_range {
+            colour::to_full_range(&mut pixels, is_colour);
+        }
         pixels.apply_orientation(orientation);
         Ok(pixels)
     })?;

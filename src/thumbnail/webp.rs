@@ -5,7 +5,7 @@
 //! canvas is. Here metadata are slices of the original, and a frame that is larger than its canvas is refused.
 
 use std::io::Cursor;
-use std::{array, iter};
+use std::iter;
 
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, GrayImage, ImageDecoder};
@@ -38,6 +38,9 @@ const TABLE_BYTES_PER_LOSSLESS_BYTE: u64 = 320;
 pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let decoder = open(webp, max_pixels)?;
     let pixels = count_pixels(decoder.dimensions(), max_pixels)?;
+    if let Some(vp8) = opaque_lossy(webp, &decoder) {
+        return vp8::cost(vp8);
+    }
     let per_pixel = if decoder.has_animation() { ANIMATION_BYTES_PER_PIXEL } else { STILL_BYTES_PER_PIXEL };
     Ok(pixels * per_pixel + lossless_bytes(webp) * TABLE_BYTES_PER_LOSSLESS_BYTE)
 }
@@ -45,9 +48,7 @@ pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
 pub fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let decoder = open(webp, max_pixels)?;
     let dimensions = decoder.dimensions();
-    let lossy =
-        chunk(webp, b"VP8 ").filter(|_| !decoder.has_animation() && !decoder.color_type().has_alpha());
-    let channels = match lossy {
+    let channels = match opaque_lossy(webp, &decoder) {
         Some(vp8) => decode_lossy(vp8, dimensions, fit)?,
         None => together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, fit),
     };
@@ -59,7 +60,12 @@ pub fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecod
     })
 }
 
-/// An opaque still picture, which has no need to become RGB at full size.
+/// The bitstream of a lossy picture that neither moves nor is transparent.
+fn opaque_lossy<'a>(webp: &'a [u8], decoder: &WebPDecoder<Cursor<&[u8]>>) -> Option<&'a [u8]> {
+    chunk(webp, b"VP8 ").filter(|_| !decoder.has_animation() && !decoder.color_type().has_alpha())
+}
+
+/// Such a picture has no need to become RGB at full size.
 fn decode_lossy(vp8: &[u8], dimensions: (u32, u32), fit: Fit) -> Result<Channels<Plane>, Undecodable> {
     if vp8::dimensions(vp8)? != dimensions {
         return Err(Undecodable::new("the frame is not as large as the canvas"));
@@ -68,18 +74,13 @@ fn decode_lossy(vp8: &[u8], dimensions: (u32, u32), fit: Fit) -> Result<Channels
     let reduction = shown.width.max(shown.height) / f64::from(Size::Large.pixels());
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Full } else { LoopFilter::Skip };
     let Frame { y, u, v } = vp8::decode(vp8, filter)?;
-    let plane = |plane: vp8::Plane, of_luma: f64, to_full_range: fn(f64) -> f64| {
+    let plane = |plane: vp8::Plane, of_luma: f64| {
+        let visible = shown.scaled(of_luma, of_luma).within(plane.width, plane.height);
         let pixels = GrayImage::from_raw(plane.width, plane.height, plane.samples);
-        let mut pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
-        let full: [u8; 256] = array::from_fn(|sample| to_full_range(sample as f64).round() as u8);
-        pixels.iter_mut().for_each(|sample| *sample = full[usize::from(*sample)]);
-        let visible = shown.scaled(of_luma, of_luma).within(pixels.width(), pixels.height());
-        Ok::<_, Undecodable>(Plane { pixels: pixels.into(), visible })
+        let pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
+        Ok::<_, Undecodable>(Plane { pixels: pixels.into(), visible, limited_range: true })
     };
-    // JPEG's range is all of 0 to 255, VP8's is 16 to 235 and, for colour, 16 to 240.
-    let luma = |sample: f64| (sample - 16.0) * 255.0 / 219.0;
-    let colour = |sample: f64| (sample - 128.0) * 255.0 / 224.0 + 128.0;
-    Ok(Channels::YCbCr([plane(y, 1.0, luma)?, plane(u, 0.5, colour)?, plane(v, 0.5, colour)?]))
+    Ok(Channels::YCbCr([plane(y, 1.0)?, plane(u, 0.5)?, plane(v, 0.5)?]))
 }
 
 fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Undecodable> {

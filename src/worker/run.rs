@@ -16,7 +16,7 @@ use crate::job::Job;
 use crate::log;
 use crate::queue::Message;
 use crate::store::{Key, StoreError};
-use crate::thumbnail::{self, MakeError, Thumbnails, Undecodable};
+use crate::thumbnail::{self, Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
 /// minutes in all for an outage.
@@ -92,13 +92,13 @@ fn make_and_store(
             steps.bytes = original.len();
             make(shared, job, &original, steps)
         }
-        Err(error @ StoreError::TooLarge { .. }) => Err(Undecodable::new(error).into()),
+        Err(error @ StoreError::TooLarge { .. }) => Err(Undecodable::new(error)),
         // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
         // the store is one that shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
         Err(error) => return Err(error.to_string()),
     };
-    let (thumbnails, outcome) = or_broken(job, made)?;
+    let (thumbnails, outcome) = or_broken(job, made);
     let began = Instant::now();
     for (size, bytes) in thumbnails.by_size() {
         let key = Key::thumbnail(job.id(), size, job.thumbnails);
@@ -108,21 +108,20 @@ fn make_and_store(
     Ok(outcome)
 }
 
-/// The broken picture in place of one that will never be decoded; another fault is left to pass.
-fn or_broken(job: &Job, made: Result<Thumbnails, MakeError>) -> Result<(Thumbnails, Outcome), String> {
+/// The broken picture in place of one that will never be decoded.
+fn or_broken(job: &Job, made: Result<Thumbnails, Undecodable>) -> (Thumbnails, Outcome) {
     match made {
-        Ok(thumbnails) => Ok((thumbnails, Outcome::Done)),
-        Err(error @ MakeError::Passing(_)) => Err(error.to_string()),
-        Err(MakeError::Undecodable(error)) => {
+        Ok(thumbnails) => (thumbnails, Outcome::Done),
+        Err(error) => {
             log::warn("broken_picture", &[("id", &job.id()), ("error", &error)]);
-            Ok((thumbnail::broken(job.thumbnails), Outcome::Broken))
+            (thumbnail::broken(job.thumbnails), Outcome::Broken)
         }
     }
 }
 
-fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, MakeError> {
+fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, Undecodable> {
     let settings = &shared.settings;
-    let bytes = guard(|| Ok(thumbnail::cost(original, settings.max_pixels)?))?;
+    let bytes = guard(|| thumbnail::cost(original, settings.max_pixels))?;
     let began = Instant::now();
     let permit = shared.admission.admit(bytes);
     steps.admit = began.elapsed();
@@ -133,9 +132,9 @@ fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Resul
     Ok(thumbnails)
 }
 
-/// A stranger's bytes against somebody else's decoder: a panic there is this picture's fault.
-fn guard<T>(decoder: impl FnOnce() -> Result<T, MakeError> + UnwindSafe) -> Result<T, MakeError> {
-    catch_unwind(decoder).unwrap_or_else(|_| Err(Undecodable::new("the decoder panicked").into()))
+/// A stranger's bytes against a decoder: a panic there is this picture's fault.
+fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Result<T, Undecodable> {
+    catch_unwind(decoder).unwrap_or_else(|_| Err(Undecodable::new("the decoder panicked")))
 }
 
 fn retry_seconds(receive_count: u32) -> u32 {
@@ -175,17 +174,16 @@ mod tests {
     fn a_decoders_panic_is_the_pictures_fault() {
         assert_eq!(guard(|| Ok(1)), Ok(1));
         let panicked = guard::<u64>(|| panic!("a decoder's"));
-        assert!(matches!(panicked, Err(MakeError::Undecodable(_))), "{panicked:?}");
+        assert!(panicked.is_err(), "{panicked:?}");
     }
 
     #[test]
-    fn only_what_will_never_be_decoded_is_replaced() {
+    fn what_will_never_be_decoded_is_replaced() {
         let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
         let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
-        let broken = or_broken(&job, Err(Undecodable::new("it is torn").into()));
-        assert!(matches!(broken, Ok((_, Outcome::Broken))));
-        let later = or_broken(&job, Err(MakeError::Passing("no more threads".into())));
-        assert!(later.is_err_and(|error| error.contains("no more threads")));
+        let (thumbnails, outcome) = or_broken(&job, Err(Undecodable::new("it is torn")));
+        assert!(matches!(outcome, Outcome::Broken));
+        assert_eq!(thumbnails.files, thumbnail::broken(ThumbnailFormat::Jpeg).files);
     }
 
     #[test]

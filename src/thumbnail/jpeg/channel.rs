@@ -1,4 +1,4 @@
-//! One component of the picture on its way from coefficients to samples.
+//! One component of the picture on its way from coefficients to samples: its plane, and what its coding has to remember.
 
 use super::super::Undecodable;
 use super::frame::{Frame, Layout};
@@ -42,17 +42,17 @@ impl Channel {
         let uses = |place: u8| usize::from(place / 8) < n && usize::from(place % 8) < n;
         let places = ZIGZAG.map(|place| if uses(place) { place } else { 0 });
         let used = (0..64).filter(|&k| uses(ZIGZAG[k])).fold(0, |used, k| used | 1 << k);
-        let shown = layout.shown().0 as usize * layout.shown().1 as usize;
+        let samples = layout.samples();
         let across = (frame.mcus().0 * h) as usize;
         let all = across * (frame.mcus().1 * v) as usize;
-        let (coefficients, nonzero) = if frame.progressive { (shown * n * n, all) } else { (0, 0) };
+        let (coefficients, nonzero) = if frame.progressive { (samples, all) } else { (0, 0) };
         Channel {
             h,
             v,
             idct: Idct::new(n),
             places,
             quantization: None,
-            plane: vec![0; shown * n * n],
+            plane: vec![0; samples],
             coefficients: vec![0; coefficients],
             nonzero: vec![0; nonzero],
             across,
@@ -64,9 +64,9 @@ impl Channel {
 
     /// What it holds, in bytes.
     pub fn cost(layout: &Layout, h: u32, v: u32, frame: &Frame) -> u64 {
-        let shown = u64::from(layout.shown().0) * u64::from(layout.shown().1) * (layout.n * layout.n) as u64;
+        let samples = layout.samples() as u64;
         let all = u64::from(frame.mcus().0 * h) * u64::from(frame.mcus().1 * v);
-        if frame.progressive { shown * 3 + all * 8 } else { shown }
+        if frame.progressive { samples * 3 + all * 8 } else { samples }
     }
 
     /// Which of all blocks this is.

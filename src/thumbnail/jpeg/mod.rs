@@ -2,7 +2,7 @@
 //!
 //! The decoder is ours (ITU-T T.81: sequential and progressive, Huffman-coded, 8 bits a sample), because what a thumbnail
 //! needs of a photograph is little and no safe decoder can leave the rest out. It turns only the blocks that show to
-//! samples, at the smallest number of eighths of their size that costs no quality (see [`idct`]); keeps planes apart,
+//! samples, at the smallest number of eighths of their size that will do (see [`frame::Layout`]); keeps planes apart,
 //! without a conversion to RGB; and holds no coefficients but those it will use (see [`scan`]). It takes nothing that is
 //! truncated or damaged for a whole picture.
 //!
@@ -17,6 +17,8 @@ mod huffman;
 mod idct;
 mod progressive;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use image::{GrayImage, RgbImage};
 use memchr::memchr;
@@ -25,17 +27,9 @@ use super::decode::{Picture, orientation};
 use super::plane::{Channels, Plane, Region};
 use super::{Fit, Undecodable};
 use channel::Channel;
-use frame::{Frame, Layout, large};
+use frame::{Frame, Layout};
 use huffman::{Class, Table};
 use scan::{Scan, Tables};
-
-/// How many samples a side are decoded at least for each that the large thumbnail gets. 1 is within half a point of
-/// SSIMULACRA2 of sharp. What used to cost six points there was not the scale but the crop: eighths of an odd side are a
-/// fraction, which the scaler is given as it is (see [`Layout::visible`]) and not rounded up to whole samples.
-const LUMA_MARGIN: f64 = 1.0;
-
-/// The same for the two channels of colour, of which thumbnails have half as many samples a side.
-const CHROMA_MARGIN: f64 = 0.5;
 
 /// Scans take hardly any bytes and each costs a walk over all blocks, so a small file could ask for minutes. Encoders
 /// write about ten.
@@ -56,41 +50,41 @@ const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
 
-/// The planes and the coefficients, and one interval's coded data.
+/// The planes, the coefficients, and one interval's coded data.
 pub fn cost(jpeg: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let mut rest = jpeg;
-    let mut metadata = Metadata::default();
     while let Some((marker, data)) = next_segment(&mut rest) {
         if is_frame(marker) {
             let frame = Frame::read(marker, data, max_pixels)?;
-            return Ok([Fit::Cover, Fit::Contain]
-                .into_iter()
-                .map(|fit| frame_cost(&frame, fit))
-                .max()
-                .unwrap_or(0)
-                + jpeg.len() as u64);
+            let decoded = frame_cost(&frame, Fit::Cover).max(frame_cost(&frame, Fit::Contain));
+            return Ok(decoded + jpeg.len() as u64);
         }
-        metadata.read(marker, data);
     }
     Err(Undecodable::new("the JPEG has no frame"))
 }
 
+/// As if all of it had to be RGB, which becomes pixels of three bytes before it is scaled.
 fn frame_cost(frame: &Frame, fit: Fit) -> u64 {
-    let channels = frame.components.iter().enumerate().map(|(i, component)| {
-        let layout = Layout::new(frame, component, fit, large());
-        // Inks and RGB become pixels before they are scaled.
-        let pixels = if i == 0 {
-            3 * layout.stride() as u64 * u64::from(layout.shown().1) * layout.n as u64
-        } else {
-            0
-        };
-        pixels + Channel::cost(&layout, component.h, component.v, frame)
-    });
-    channels.sum()
+    let layouts =
+        frame.components.iter().map(|component| (component, Layout::new(frame, component, fit, false)));
+    layouts
+        .map(|(component, layout)| {
+            3 * layout.samples() as u64 + Channel::cost(&layout, component.h, component.v, frame)
+        })
+        .sum()
 }
 
 pub fn decode(jpeg: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
-    let mut decoder = Decoder { fit, max_pixels, ..Decoder::default() };
+    let mut decoder = Decoder {
+        fit,
+        max_pixels,
+        tables: Tables::default(),
+        metadata: Metadata::default(),
+        frame: None,
+        channels: Vec::new(),
+        begun: Vec::new(),
+        scans: 0,
+    };
     decoder.read(jpeg)?;
     decoder.finish()
 }
@@ -106,21 +100,6 @@ struct Decoder {
     /// For each component, whether a scan has told of its DC coefficients.
     begun: Vec<bool>,
     scans: usize,
-}
-
-impl Default for Decoder {
-    fn default() -> Decoder {
-        Decoder {
-            fit: Fit::Cover,
-            max_pixels: 0,
-            tables: Tables::default(),
-            metadata: Metadata::default(),
-            frame: None,
-            channels: Vec::new(),
-            begun: Vec::new(),
-            scans: 0,
-        }
-    }
 }
 
 impl Decoder {
@@ -150,8 +129,7 @@ impl Decoder {
         let frame = Frame::read(marker, data, self.max_pixels)?;
         let model = self.metadata.model(&frame);
         for (i, component) in frame.components.iter().enumerate() {
-            let margin = if i > 0 && model == Model::YCbCr { CHROMA_MARGIN } else { LUMA_MARGIN };
-            let layout = Layout::new(&frame, component, self.fit, large() * margin);
+            let layout = Layout::new(&frame, component, self.fit, model == Model::YCbCr && i > 0);
             self.channels.push(Channel::new(layout, component.h, component.v, &frame));
             self.begun.push(false);
         }
@@ -182,8 +160,8 @@ impl Decoder {
         let mut planes = Vec::new();
         for mut channel in self.channels {
             channel.finish();
-            let (stride, n) = (channel.layout.stride() as u32, channel.layout.n as u32);
-            let pixels = GrayImage::from_raw(stride, channel.layout.shown().1 * n, channel.plane);
+            let (width, height) = channel.layout.plane();
+            let pixels = GrayImage::from_raw(width, height, channel.plane);
             let pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
             planes.push((pixels, channel.layout.visible));
         }
@@ -199,9 +177,14 @@ impl Decoder {
 }
 
 fn to_channels(planes: Vec<(GrayImage, Region)>, model: Model) -> Option<Channels<Plane>> {
-    let plane = |(pixels, visible): (GrayImage, Region)| Plane { pixels: pixels.into(), visible };
-    let together =
-        |(pixels, visible): (RgbImage, Region)| Channels::Together(Plane { pixels: pixels.into(), visible });
+    let plane = |(pixels, visible): (GrayImage, Region)| Plane {
+        pixels: pixels.into(),
+        visible,
+        limited_range: false,
+    };
+    let together = |(pixels, visible): (RgbImage, Region)| {
+        Channels::Together(Plane { pixels: pixels.into(), visible, limited_range: false })
+    };
     Some(match model {
         Model::Grey => Channels::Together(plane(planes.into_iter().next()?)),
         Model::YCbCr => Channels::YCbCr(<[_; 3]>::try_from(planes).ok()?.map(plane)),

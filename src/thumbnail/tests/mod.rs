@@ -2,7 +2,7 @@
 
 mod fuzz;
 mod hostile;
-mod pictures;
+pub mod pictures;
 
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgb, Rgba, RgbaImage};
 use jpeg_encoder::ColorType;
@@ -11,13 +11,13 @@ use pictures::*;
 
 use super::decode::decode;
 use super::plane::Channels;
-use super::{Fit, MakeError, Thumbnails, broken, make};
+use super::{Fit, Thumbnails, Undecodable, broken, make};
 use crate::format::ThumbnailFormat::{self, Jpeg, Png};
 use crate::size::Size;
 
 const MAX_PIXELS: u64 = 40_000_000;
 
-fn cover(original: &[u8], format: ThumbnailFormat) -> Result<[DynamicImage; 3], MakeError> {
+fn cover(original: &[u8], format: ThumbnailFormat) -> Result<[DynamicImage; 3], Undecodable> {
     make(original, format, Fit::Cover, MAX_PIXELS).map(|thumbnails| read(&thumbnails, format))
 }
 

@@ -61,8 +61,17 @@ pub fn dimensions(vp8: &[u8]) -> Result<(u32, u32), Undecodable> {
     header::parse_clear(vp8).map(|(width, height, _)| (width, height))
 }
 
-/// Decodes the content of a `VP8 ` chunk. It takes what the header's pixels need, a byte and a half for each: the caller
-/// looks at [`dimensions`] first.
+/// What [`decode`] holds, in bytes: a byte and a half for each pixel of whole macroblocks, and a row's notes on them.
+pub fn cost(vp8: &[u8]) -> Result<u64, Undecodable> {
+    const MACROBLOCK_BYTES: u64 = 16 * 16 * 3 / 2;
+    const NOTES_BYTES: u64 = (size_of::<Above>() + size_of::<(FilterStrength, bool)>()) as u64;
+    let (width, height) = dimensions(vp8)?;
+    let (columns, rows) = (u64::from(width.div_ceil(16)), u64::from(height.div_ceil(16)));
+    Ok(columns * rows * MACROBLOCK_BYTES + columns * NOTES_BYTES)
+}
+
+/// Decodes the content of a `VP8 ` chunk. It takes what [`cost`] says by the header's word: the caller looks at
+/// [`dimensions`] first.
 pub fn decode(vp8: &[u8], filter: LoopFilter) -> Result<Frame, Undecodable> {
     let mut header = header::parse(vp8, filter)?;
     let (columns, rows) = (header.width.div_ceil(16) as usize, header.height.div_ceil(16) as usize);
