@@ -137,3 +137,31 @@ fn chunks(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
         Some((*name, data))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use crate::format::ThumbnailFormat::Png;
+    use crate::thumbnail::tests::pictures::{distance, png};
+    use crate::thumbnail::{Fit, make};
+
+    fn large(original: &[u8]) -> RgbImage {
+        let [.., large] = make(original, Png, Fit::Cover, 40_000_000).unwrap().files;
+        image::load_from_memory(&large).unwrap().into_rgb8()
+    }
+
+    #[test]
+    fn lossy_webp_is_decoded_as_elsewhere() {
+        let fixtures = [
+            include_bytes!("vp8/fixtures/normal_filter.webp").as_slice(),
+            include_bytes!("vp8/fixtures/coarse.webp"),
+        ];
+        for original in fixtures {
+            let elsewhere = image::load_from_memory(original).unwrap().into_rgb8();
+            let [ours, theirs] = [large(original), large(&png(elsewhere))];
+            let off = distance(&ours, &theirs);
+            assert!(off < 1.5, "{off}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::idct::{Block, Idct};
 use super::{Channels, Fit, decode};
 use crate::format::ThumbnailFormat::Png;
 use crate::thumbnail::make;
-use crate::thumbnail::tests::pictures::{jpeg, jpeg_of, jpeg_with, noise, png};
+use crate::thumbnail::tests::pictures::{distance, jpeg, jpeg_of, jpeg_with, noise, png};
 
 const MAX_PIXELS: u64 = 40_000_000;
 const PROGRESSIVE: &[u8] = include_bytes!("fixtures/progressive.jpg");
@@ -96,12 +96,8 @@ fn waves(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(128.0 + wave(x) + wave(y)) as u8; 3]))
 }
 
-/// How far two pictures are apart on average, in steps of 255.
-fn distance(one: &[u8], other: &[u8]) -> f64 {
-    let [one, other] = [one, other].map(|file| image::load_from_memory(file).unwrap().into_rgb8());
-    assert_eq!(one.dimensions(), other.dimensions());
-    let off: u64 = one.iter().zip(other.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-    off as f64 / one.len() as f64
+fn read_png(file: &[u8]) -> RgbImage {
+    image::load_from_memory(file).unwrap().into_rgb8()
 }
 
 /// Eighths of these sides are fractions, and what shows begins and ends within a block.
@@ -118,7 +114,7 @@ fn scaling_in_the_decoder_moves_nothing() {
         let lossy = jpeg_with(&picture, |encoder| encoder.set_sampling_factor(SamplingFactor::R_4_4_4));
         let scaled = make(&lossy, Png, fit, MAX_PIXELS).unwrap();
         for (full, scaled) in full.files.iter().zip(&scaled.files).skip(1) {
-            let off = distance(full, scaled);
+            let off = distance(&read_png(full), &read_png(scaled));
             assert!(off < 4.0, "{width}x{height}: {off}");
         }
     }
@@ -127,14 +123,13 @@ fn scaling_in_the_decoder_moves_nothing() {
 /// A block is filled up with whatever the encoder likes. Here that is black, beside a picture that is white.
 #[test]
 fn what_fills_up_a_block_does_not_show() {
-    let filled = RgbImage::from_fn(16, 16, |x, y| if x < 8 && y < 8 { Rgb([255; 3]) } else { Rgb([0; 3]) });
+    let filled = RgbImage::from_fn(16, 16, |x, y| if x < 12 && y < 12 { Rgb([255; 3]) } else { Rgb([0; 3]) });
     let mut jpeg = jpeg_with(&filled, |encoder| encoder.set_sampling_factor(SamplingFactor::R_4_4_4));
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-    jpeg[frame + 5..frame + 9].copy_from_slice(&[0, 8, 0, 8]);
-    // A frame of one block has one block of data; the rest is passed over like any other stray bytes.
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0, 12, 0, 12]);
     let white = make(&jpeg, Png, Fit::Cover, MAX_PIXELS).unwrap();
-    let [.., large] = white.files.each_ref().map(|file| image::load_from_memory(file).unwrap().into_rgb8());
-    assert!(large.iter().all(|&sample| sample > 250), "{:?}", large.iter().min());
+    let [.., large] = white.files.each_ref().map(|file| read_png(file));
+    assert!(large.iter().all(|&sample| sample > 235), "{:?}", large.iter().min());
 }
 
 #[test]
@@ -146,8 +141,15 @@ fn what_is_missing_is_noticed_though_the_file_ends_as_it_should() {
     }
     let mut restarts = jpeg_with(&noise(200, 150), |encoder| encoder.set_restart_interval(2));
     let marker = restarts.windows(2).position(|pair| pair == [0xff, 0xd3]).unwrap();
+    restarts[marker + 1] = 0xd5;
+    assert!(decode(&restarts, Fit::Cover, MAX_PIXELS).is_err(), "a restart marker out of turn");
     restarts.drain(marker..marker + 2);
-    assert!(decode(&restarts, Fit::Cover, MAX_PIXELS).is_err());
+    assert!(decode(&restarts, Fit::Cover, MAX_PIXELS).is_err(), "no restart marker");
+    let first = PROGRESSIVE_444.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let is_marker = |pair: &[u8]| pair[0] == 0xff && pair[1] != 0;
+    let length = 2 + PROGRESSIVE_444[first + 2..].windows(2).position(is_marker).unwrap();
+    let headless = [&PROGRESSIVE_444[..first], &PROGRESSIVE_444[first + length..]].concat();
+    assert!(decode(&headless, Fit::Cover, MAX_PIXELS).is_err(), "no DC coefficients");
     for length in 2..PROGRESSIVE.len() {
         assert!(decode(&PROGRESSIVE[..length], Fit::Cover, MAX_PIXELS).is_err(), "{length} bytes");
     }

@@ -228,3 +228,10 @@ pub fn assert_corners(picture: &DynamicImage, wanted: [Rgb<u8>; 4]) {
         assert_near(picture, at, wanted, 12);
     }
 }
+
+/// How far two pictures are apart on average, in steps of 255.
+pub fn distance(one: &RgbImage, other: &RgbImage) -> f64 {
+    assert_eq!(one.dimensions(), other.dimensions());
+    let off: u64 = one.iter().zip(other.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    off as f64 / one.len() as f64
+}
