@@ -103,8 +103,8 @@ impl Layout {
         let own =
             ((frame.width * component.h).div_ceil(most_h), (frame.height * component.v).div_ceil(most_v));
         let shown = visible((frame.width, frame.height), fit).scaled(ratio.0, ratio.1);
-        let across = Span::new(own.0, shown.left, shown.width);
-        let down = Span::new(own.1, shown.top, shown.height);
+        let across = Extent::new(own.0, shown.left, shown.width);
+        let down = Extent::new(own.1, shown.top, shown.height);
         // One side of what shows has to be as long as the thumbnail's. In a square it is the one with fewer samples.
         let side = match fit {
             Fit::Cover => shown.width.min(shown.height),
@@ -157,18 +157,18 @@ impl Layout {
 }
 
 /// The blocks that show in one direction: the first, and the first past the last.
-struct Span {
+struct Extent {
     from: u32,
     to: u32,
 }
 
-impl Span {
+impl Extent {
     /// Of a component with `own` samples, of which those from `start` show.
-    fn new(own: u32, start: f64, length: f64) -> Span {
+    fn new(own: u32, start: f64, length: f64) -> Extent {
         let blocks = own.div_ceil(8);
         let from = ((start / 8.0) as u32).min(blocks - 1);
         let to = (((start + length) / 8.0).ceil() as u32).clamp(from + 1, blocks);
-        Span { from, to }
+        Extent { from, to }
     }
 
     /// How many of the samples of these blocks, n to a block, are the component's own.
