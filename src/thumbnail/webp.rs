@@ -1,8 +1,8 @@
 //! WebP: lossy, lossless, with or without transparency; an animation gives its first frame on its canvas.
 //!
 //! The container (RFC 9649, section 2.3) is walked here as well as in the decoder, for two reasons. The decoder allocates
-//! what a metadata chunk says its length is, up to 4 GiB, and what a lossy frame says its dimensions are, whatever the
-//! canvas is. Here metadata are slices of the original, and a frame that is larger than its canvas is refused.
+//! what a metadata chunk says its length is, up to 4 GiB, and what a lossy frame says its dimensions are, whatever its place
+//! in the picture is, which it may then read past. Here metadata are slices of the original, and such a frame is refused.
 
 use std::io::Cursor;
 use std::iter;
@@ -65,11 +65,8 @@ fn opaque_lossy<'a>(webp: &'a [u8], decoder: &WebPDecoder<Cursor<&[u8]>>) -> Opt
     chunk(webp, b"VP8 ").filter(|_| !decoder.has_animation() && !decoder.color_type().has_alpha())
 }
 
-/// Such a picture has no need to become RGB at full size.
+/// Such a picture has no need to become RGB at full size. That the frame is as large as the canvas has been seen to.
 fn decode_lossy(vp8: &[u8], dimensions: (u32, u32), fit: Fit) -> Result<Channels<Plane>, Undecodable> {
-    if vp8::dimensions(vp8)? != dimensions {
-        return Err(Undecodable::new("the frame is not as large as the canvas"));
-    }
     let shown = visible(dimensions, fit);
     let reduction = shown.width.max(shown.height) / f64::from(Size::Large.pixels());
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Full } else { LoopFilter::Skip };
@@ -85,21 +82,33 @@ fn decode_lossy(vp8: &[u8], dimensions: (u32, u32), fit: Fit) -> Result<Channels
 
 fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Undecodable> {
     let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::new)?;
-    let canvas = count_pixels(decoder.dimensions(), max_pixels)?;
-    if lossy_frames(webp).any(|pixels| pixels > canvas) {
-        return Err(Undecodable::new("a frame is larger than its canvas"));
+    let canvas = decoder.dimensions();
+    count_pixels(canvas, max_pixels)?;
+    if lossy_frames(webp, canvas).any(|(place, own)| own != place) {
+        return Err(Undecodable::new("a lossy frame has other dimensions than its place"));
     }
     Ok(decoder)
 }
 
-/// The number of pixels in each lossy frame, animated or not, out of its VP8 header (RFC 6386, section 9.1).
-fn lossy_frames(webp: &[u8]) -> impl Iterator<Item = u64> {
-    all_chunks(webp).filter_map(|(name, data)| match data {
-        &[_, _, _, _, _, _, w0, w1, h0, h1, ..] if name == *b"VP8 " => {
-            let side = |low, high| u64::from(u16::from_le_bytes([low, high]) & 0x3fff);
-            Some(side(w0, w1) * side(h0, h1))
+/// For each lossy frame, the dimensions of its place, which is the canvas or is said by the header of the animation's frame
+/// (RFC 9649, section 2.7.1.1), and its own, out of its VP8 header (RFC 6386, section 9.1).
+fn lossy_frames(webp: &[u8], canvas: (u32, u32)) -> impl Iterator<Item = ((u32, u32), (u32, u32))> {
+    let own = |(name, data): ([u8; 4], &[u8])| match *data {
+        [_, _, _, _, _, _, w0, w1, h0, h1, ..] if name == *b"VP8 " => {
+            let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+            Some((side(w0, w1), side(h0, h1)))
         }
         _ => None,
+    };
+    file_chunks(webp).flat_map(move |(name, data)| {
+        let (place, content) = match data.split_first_chunk::<FRAME_HEADER_BYTES>() {
+            Some((&[_, _, _, _, _, _, w0, w1, w2, h0, h1, h2, ..], content)) if name == *b"ANMF" => {
+                let side = |bytes: [u8; 3]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) + 1;
+                ((side([w0, w1, w2]), side([h0, h1, h2])), content)
+            }
+            _ => (canvas, &[][..]),
+        };
+        iter::once((name, data)).chain(chunks(content)).filter_map(own).map(move |own| (place, own))
     })
 }
 

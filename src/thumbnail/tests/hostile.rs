@@ -124,7 +124,7 @@ fn a_frame_that_is_far_larger_than_its_canvas_is_refused() {
     let mut frame = WEBP_LOSSY[20..].to_vec();
     frame[6..10].copy_from_slice(&[0xff, 0x3f, 0xff, 0x3f]);
     let webp = webp_extended(0, (1, 1), &[(b"VP8 ", &frame)]);
-    assert!(cover(&webp, Jpeg).unwrap_err().to_string().contains("canvas"));
+    assert!(cover(&webp, Jpeg).unwrap_err().to_string().contains("its place"));
     assert!(cost(&webp, MAX_PIXELS).is_err());
 }
 
@@ -258,4 +258,21 @@ fn a_jpeg_that_ends_before_its_frame_is_an_error() {
     let original = b"\xff\xd8\xff\xd9";
     assert!(cost(original, MAX_PIXELS).is_err());
     assert!(cover(original, Jpeg).is_err());
+}
+
+/// The decoder takes the transparency's dimensions from the animation's frame and the colours' from their own header.
+#[test]
+fn a_frame_of_other_dimensions_than_its_place_is_refused() {
+    let with_place = |side: u32| {
+        let frame = webp_frame(&[&[0; 12], &WEBP_LOSSY_ALPHA[30..]].concat(), (0, 0), (side, side));
+        webp_extended(0x12, (40, 40), &[(b"ANIM", &[0; 6]), (b"ANMF", &frame)])
+    };
+    cover(&with_place(1), Png).unwrap();
+    let mut larger = with_place(1);
+    let vp8 = larger.windows(4).position(|name| name == b"VP8 ").unwrap() + 8;
+    larger[vp8 + 6] = 2;
+    for odd in [larger, with_place(2)] {
+        assert!(cover(&odd, Png).unwrap_err().to_string().contains("its place"));
+        assert!(cost(&odd, MAX_PIXELS).is_err());
+    }
 }
