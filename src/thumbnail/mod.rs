@@ -63,8 +63,8 @@ impl Thumbnails {
     }
 }
 
-/// The original is not a picture that can be decoded, now or later, on any machine: not one of the four formats, broken, truncated, or
-/// too large.
+/// The original is not a picture that can be decoded, now or later, on any machine: not one of the four formats, broken,
+/// truncated, or too large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {
     reason: String,
