@@ -131,7 +131,11 @@ fn ask(shared: &Shared, head: &[u8], body: Buffered) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     match stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => end_process("a handler hangs"),
-        read => read.map(|_| answer),
+        read => {
+            // It grew by doubling, and only its length is charged.
+            answer.shrink_to_fit();
+            read.map(|_| answer)
+        }
     }
 }
 
