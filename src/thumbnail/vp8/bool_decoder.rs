@@ -79,7 +79,8 @@ impl<'a> BoolDecoder<'a> {
         (magnitude ^ mask as i32) - mask as i32
     }
 
-    /// As likely one as the other.
+    /// As likely one as the other. Headers are made of these; inlined, they would be 40 KB of the binary.
+    #[inline(never)]
     pub fn read_flag(&mut self) -> bool {
         self.read(128)
     }
