@@ -94,7 +94,7 @@ pub fn png_insert(png: &[u8], name: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&file, rest].concat()
 }
 
-fn png_chunk(file: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
+pub fn png_chunk(file: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
     let mut crc = flate2::Crc::new();
     crc.update(name);
     crc.update(data);
