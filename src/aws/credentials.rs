@@ -69,6 +69,15 @@ pub enum Unavailable {
     Broken(String),
 }
 
+impl Unavailable {
+    /// The text, where the difference does not matter.
+    pub fn into_reason(self) -> String {
+        match self {
+            Unavailable::Absent(reason) | Unavailable::Broken(reason) => reason,
+        }
+    }
+}
+
 /// Looks in all the places.
 pub fn find(env: &Env) -> Result<Credentials, String> {
     type Place = fn(&Env) -> Result<Credentials, Unavailable>;

@@ -1,4 +1,5 @@
-//! Credentials and region of the EC2 instance this runs on, from its metadata service.
+//! What the EC2 instance this runs on says of itself, by its metadata service: credentials, region, user data, and whether it
+//! is to end.
 //!
 //! Only version 2 is spoken: a token is got by PUT first, which a forged request through a proxy or a page cannot do. EC2 User
 //! Guide, "Use the Instance Metadata Service to access instance metadata".
@@ -23,14 +24,15 @@ const TOKEN_TTL_SECONDS: &str = "60";
 /// The credentials of the instance's role.
 pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let session = Session::start(env)?;
-    let roles = session.get("/latest/meta-data/iam/security-credentials/").map_err(Unavailable::Absent)?;
+    let roles =
+        session.require("/latest/meta-data/iam/security-credentials/").map_err(Unavailable::Absent)?;
     let role = roles.lines().next().unwrap_or_default().trim();
     // A role's name goes into a path; IAM allows it these characters.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
     if role.is_empty() || !role.chars().all(is_name) {
         return Err(Unavailable::Absent(format!("the instance metadata names no role, but {role:?}")));
     }
-    let text = session.get(&format!("/latest/meta-data/iam/security-credentials/{role}"));
+    let text = session.require(&format!("/latest/meta-data/iam/security-credentials/{role}"));
     text.and_then(|text| metadata::credentials_from_json(&text))
         .map_err(|e| Unavailable::Broken(format!("instance metadata, role {role}: {e}")))
 }
@@ -38,17 +40,18 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
 /// The instance's region.
 pub fn region(env: &Env) -> Result<String, Unavailable> {
     let region =
-        Session::start(env)?.get("/latest/meta-data/placement/region").map_err(Unavailable::Absent)?;
+        Session::start(env)?.require("/latest/meta-data/placement/region").map_err(Unavailable::Absent)?;
     Ok(region.trim().to_string())
 }
 
-struct Session {
+/// A token, and where it is good.
+pub(super) struct Session {
     endpoint: String,
     token: String,
 }
 
 impl Session {
-    fn start(env: &Env) -> Result<Session, Unavailable> {
+    pub(super) fn start(env: &Env) -> Result<Session, Unavailable> {
         if env.get(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(Unavailable::Absent(format!("instance metadata is off by {DISABLED}")));
         }
@@ -73,15 +76,21 @@ impl Session {
         Ok(Session { endpoint, token })
     }
 
-    fn get(&self, path: &str) -> Result<String, String> {
+    /// What is at the path, if there is anything.
+    pub(super) fn get(&self, path: &str) -> Result<Option<String>, String> {
         let url = format!("{}{path}", self.endpoint);
         let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)], PATIENCE)
             .map_err(|e| format!("GET {url}: {e}"))?;
         match answer.status {
-            200 => Ok(answer.text),
-            404 => Err(format!("the instance metadata has no {path}: has the instance a role?")),
+            200 => Ok(Some(answer.text)),
+            404 => Ok(None),
             status => Err(format!("GET {url}: {status}")),
         }
+    }
+
+    fn require(&self, path: &str) -> Result<String, String> {
+        let missing = || format!("the instance metadata has no {path}: has the instance a role?");
+        self.get(path)?.ok_or_else(missing)
     }
 }
 

@@ -10,6 +10,9 @@
 //! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s
 //!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
+//! The metadata of an EC2 instance says two things more: the settings it is to run with ([`user_data`]), and that it is about to
+//! be taken away ([`interruption`]).
+//!
 //! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference"), those
 //! that this program's two services have a use for. Not read are `AWS_CA_BUNDLE` (AWS's certificates are checked against the
 //! roots that are built in; a private endpoint may be http), `HTTPS_PROXY` and its like, the FIPS and dual-stack switches (name
@@ -28,6 +31,7 @@ pub mod credentials;
 pub mod endpoint;
 pub mod error;
 pub mod imds;
+pub mod interruption;
 #[cfg(test)]
 mod loopback;
 pub mod metadata;
@@ -36,6 +40,7 @@ pub mod retry;
 pub mod s3;
 pub mod sign;
 pub mod sqs;
+pub mod user_data;
 
 pub use s3::S3Store;
 pub use sqs::SqsQueue;

@@ -5,10 +5,12 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::aws::interruption::Interruption;
+use image_sharer::aws::{Aws, S3Store, SqsQueue, user_data};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
 use image_sharer::shutdown::Shutdown;
@@ -21,6 +23,9 @@ Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
     worker               works until it is stopped; SIGTERM finishes what is in hand first
     worker --drain       works until the queue is empty, and exits
     worker --check       proves the credentials, the bucket and the queue, and exits
+    worker --user-data DIR
+                         writes the settings in this EC2 instance's user data to DIR/worker.env, or to DIR/server.env if
+                         they say ROLE=server, and exits; see init/
     worker --help
     worker --version
 
@@ -38,7 +43,11 @@ and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and 
 enum Run {
     Work(Until),
     Check,
+    UserData(PathBuf),
 }
+
+/// The exit status of a worker whose machine is being taken away: what started it is not to start it again.
+const EXIT_INTERRUPTED: u8 = 3;
 
 fn main() -> ExitCode {
     program::run("worker", HELP, parse, start)
@@ -49,6 +58,7 @@ fn parse(arguments: &[OsString]) -> Option<Run> {
         [] => Some(Run::Work(Until::Stopped)),
         [flag] if flag == "--drain" => Some(Run::Work(Until::Drained)),
         [flag] if flag == "--check" => Some(Run::Check),
+        [flag, directory] if flag == "--user-data" => Some(Run::UserData(directory.into())),
         _ => None,
     }
 }
@@ -57,21 +67,45 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     let env = Env::of_process();
     let config = Config::read(&env)?;
     log::set_level(config.log);
-    let (bucket, queue_url) = config.bucket_and_queue()?;
-    let aws = Aws::new(env, queue_url)?;
-    let (store, queue) = (S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?);
     let until = match run {
-        Run::Check => return Ok(check::check(bucket, &store, queue_url, &queue)),
-        Run::Work(until) => until,
+        Run::UserData(directory) => {
+            let path = user_data::write_settings(&env, &directory)?;
+            return Ok(program::print(&path.display().to_string()));
+        }
+        Run::Check => None,
+        Run::Work(until) => Some(until),
     };
+    let (bucket, queue_url) = config.bucket_and_queue()?;
+    let aws = Aws::new(env.clone(), queue_url)?;
+    let (store, queue) = (S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?);
+    match until {
+        None => Ok(check::check(bucket, &store, queue_url, &queue)),
+        Some(until) => work_until(until, env, &config, store, queue),
+    }
+}
+
+fn work_until(
+    until: Until,
+    env: Env,
+    config: &Config,
+    store: S3Store,
+    queue: SqsQueue,
+) -> Result<ExitCode, Box<dyn Error>> {
     descriptors::raise_limit();
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     log::info(
         "working",
         &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
     );
-    let finished = work(Arc::new(store), Arc::new(queue), settings, Shutdown::on_signals()?, until)?;
+    let shutdown = Shutdown::on_signals()?;
+    let interruption = Interruption::watch(env, shutdown.clone())?;
+    let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, until)?;
     log::info("stopped", &[("finished", &finished)]);
-    // A signal was obeyed, whatever had to be given back; but a queue that was to be emptied may not be.
-    Ok(if until == Until::Drained && !finished { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(match until {
+        _ if interruption.was_noticed() => ExitCode::from(EXIT_INTERRUPTED),
+        // A queue that was to be emptied may not be.
+        Until::Drained if !finished => ExitCode::FAILURE,
+        // A signal was obeyed, whatever had to be given back.
+        _ => ExitCode::SUCCESS,
+    })
 }
