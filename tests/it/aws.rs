@@ -24,15 +24,19 @@ use crate::pictures;
 use crate::program::{Program, run, wait_until};
 
 /// A bucket, a queue and a server on them.
-struct Stack {
+pub struct Stack {
     server: Program,
-    url: String,
-    environment: Vec<(String, String)>,
-    queues: QueueUrls,
+    /// `http://127.0.0.1:port`.
+    pub url: String,
+    /// The settings of the server, and of a worker.
+    pub environment: Vec<(String, String)>,
+    /// The queue, and where its redrive leads.
+    pub queues: QueueUrls,
 }
 
 impl Stack {
-    fn start() -> Stack {
+    /// Starts one on a bucket and a queue of its own.
+    pub fn start() -> Stack {
         let (engine, queues) = (engine(), engine().new_queue());
         let bucket = engine.new_bucket();
         engine.let_everyone_read(&bucket);
@@ -61,7 +65,8 @@ impl Stack {
         worker
     }
 
-    fn drain(&self) {
+    /// Has a worker empty the queue.
+    pub fn drain(&self) {
         let output = run("worker", &["--drain"], &self.environment);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -70,7 +75,8 @@ impl Stack {
         SqsQueue::new(&Aws::new(engine().env_with(&[]), url).unwrap(), url).unwrap()
     }
 
-    fn depth(&self) -> Depth {
+    /// Of the queue.
+    pub fn depth(&self) -> Depth {
         self.queue(&self.queues.jobs).depth().unwrap()
     }
 }

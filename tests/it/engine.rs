@@ -79,7 +79,26 @@ impl Engine {
         variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     }
 
-    /// The same as a value, with some variables changed.
+    /// Credentials of a role that may use S3 and SQS, as an instance is given them: for some time, and with a session token.
+    pub fn role_credentials(&self) -> Credentials {
+        let role = unique("role");
+        let anyone = json!({ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" });
+        let trust = json!({ "Version": "2012-10-17", "Statement": [anyone] }).to_string();
+        let created = self.iam("CreateRole", &[("RoleName", &role), ("AssumeRolePolicyDocument", &trust)]);
+        let policy = allow_images();
+        self.iam(
+            "PutRolePolicy",
+            &[("RoleName", &role), ("PolicyName", "images"), ("PolicyDocument", &policy)],
+        );
+        let arn = xml_element(&created, "Arn").expect("a role's ARN");
+        let assume = form("AssumeRole", "2011-06-15", &[("RoleArn", &arn), ("RoleSessionName", "instance")]);
+        let assumed = self.as_root("sts", "POST", "/", &form_type(), &assume);
+        let field = |name| xml_element(&assumed, name).expect("credentials");
+        let key = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
+        Credentials { session_token: Some(field("SessionToken")), ..key }
+    }
+
+    /// The variables as a value, with some changed.
     pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
         let changes = changes.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         self.user_env().into_iter().chain(changes).collect()
@@ -139,15 +158,8 @@ impl Engine {
         serde_json::from_str(&answer).expect("an answer in JSON")
     }
 
-    /// IAM API Reference: form fields in, XML out.
     fn iam(&self, action: &str, fields: &[(&str, &str)]) -> String {
-        let mut body = format!("Action={action}&Version=2010-05-08&UserName={USER}");
-        for (name, value) in fields {
-            let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            body.push_str(&format!("&{name}={encoded}"));
-        }
-        let headers = [("content-type", "application/x-www-form-urlencoded".to_string())];
-        self.as_root("iam", "POST", "/", &headers, &body)
+        self.as_root("iam", "POST", "/", &form_type(), &form(action, "2010-05-08", fields))
     }
 
     /// What is set up by an administrator. Panics unless it is done.
@@ -181,11 +193,11 @@ impl Engine {
         // Other test processes may be after the same port at the same time.
         let mut engine =
             (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
-        engine.iam("CreateUser", &[]);
-        let allow = json!({ "Effect": "Allow", "Action": ["s3:*", "sqs:*"], "Resource": "*" });
-        let policy = json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string();
-        engine.iam("PutUserPolicy", &[("PolicyName", "images"), ("PolicyDocument", &policy)]);
-        let key = engine.iam("CreateAccessKey", &[]);
+        let user = ("UserName", USER);
+        engine.iam("CreateUser", &[user]);
+        let policy = allow_images();
+        engine.iam("PutUserPolicy", &[user, ("PolicyName", "images"), ("PolicyDocument", &policy)]);
+        let key = engine.iam("CreateAccessKey", &[user]);
         let field = |name| xml_element(&key, name).expect("an access key");
         engine.user = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
         engine
@@ -229,6 +241,25 @@ impl Engine {
             thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// IAM and STS API References: form fields in, XML out.
+fn form(action: &str, version: &str, fields: &[(&str, &str)]) -> String {
+    let mut body = format!("Action={action}&Version={version}");
+    for (name, value) in fields {
+        let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        body.push_str(&format!("&{name}={encoded}"));
+    }
+    body
+}
+
+fn form_type() -> [(&'static str, String); 1] {
+    [("content-type", "application/x-www-form-urlencoded".to_string())]
+}
+
+fn allow_images() -> String {
+    let allow = json!({ "Effect": "Allow", "Action": ["s3:*", "sqs:*"], "Resource": "*" });
+    json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string()
 }
 
 fn is_ready(endpoint: &str) -> bool {

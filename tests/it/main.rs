@@ -9,6 +9,8 @@ mod contract;
 mod curl;
 mod engine;
 mod http;
+mod imds;
+mod interruption;
 mod local;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;

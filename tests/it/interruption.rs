@@ -1,0 +1,66 @@
+//! What becomes of the jobs of a worker whose machine is taken away: with a notice, and without.
+
+use std::time::Duration;
+
+use crate::aws::Stack;
+use crate::curl::{Urls, upload};
+use crate::engine::engine;
+use crate::imds::Imds;
+use crate::local::all_answer;
+use crate::pictures;
+use crate::program::{Program, wait_within};
+
+/// A second worker, and what a dead one held.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// A worker on an instance of EC2: its credentials are those of the instance's role.
+fn worker_on_ec2(stack: &Stack, imds: &Imds) -> Program {
+    let of_a_user = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"];
+    let mut environment = stack.environment.clone();
+    environment.retain(|(name, _)| !of_a_user.contains(&name.as_str()));
+    let endpoint = format!("http://127.0.0.1:{}", imds.port);
+    environment.push(("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), endpoint));
+    let worker = Program::start("worker", &[], &environment);
+    worker.line_with(&["working"]);
+    worker
+}
+
+fn upload_some(stack: &Stack, picture: &[u8]) -> Vec<Urls> {
+    (0..12).map(|_| upload(&stack.url, picture).urls()).collect()
+}
+
+#[test]
+fn a_worker_that_is_to_be_taken_away_finishes_what_it_has() {
+    let stack = Stack::start();
+    for (path, notice) in [
+        ("meta-data/spot/instance-action", r#"{"action": "terminate", "time": "2026-11-24T08:22:00Z"}"#),
+        ("meta-data/autoscaling/target-lifecycle-state", "Terminated"),
+    ] {
+        let imds = Imds::start(&engine().role_credentials());
+        let mut worker = worker_on_ec2(&stack, &imds);
+        let picture = pictures::jpeg(2000, 1500);
+        let uploads = upload_some(&stack, &picture);
+        worker.line_with(&["outcome=done"]);
+        imds.set(path, notice);
+        worker.line_with(&["draining reason="]);
+        assert_eq!(worker.exit().code(), Some(3), "what started it is not to start it again");
+        worker.line_with(&["stopped finished=true"]);
+        stack.drain();
+        uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+        assert!(stack.depth().is_empty());
+    }
+}
+
+#[test]
+fn a_worker_that_is_taken_away_without_notice_loses_nothing() {
+    let stack = Stack::start();
+    let imds = Imds::start(&engine().role_credentials());
+    let mut first = worker_on_ec2(&stack, &imds);
+    let picture = pictures::jpeg(2000, 1500);
+    let uploads = upload_some(&stack, &picture);
+    first.line_with(&["outcome=done"]);
+    first.kill();
+    let _second = worker_on_ec2(&stack, &imds);
+    wait_within(LONGEST, "the other worker does them all", || stack.depth().is_empty().then_some(()));
+    uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+}
