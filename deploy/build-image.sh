@@ -40,7 +40,10 @@ install -D -m 755 "$binaries/server" "$binaries/worker" -t "$files/usr/local/bin
 install -D -m 644 init/*.service -t "$files/etc/systemd/system"
 install -D -m 644 deploy/image/network "$files/etc/systemd/network/10-ec2.network"
 install -D -m 644 deploy/image/timesyncd.conf "$files/etc/systemd/timesyncd.conf.d/ec2.conf"
-install -D -m 644 deploy/image/journald.conf "$files/etc/systemd/journald.conf.d/console.conf"
+install -D -m 644 deploy/image/journald.conf "$files/etc/systemd/journald.conf.d/volatile.conf"
+for service in init/*.service; do
+    install -D -m 644 deploy/image/console.conf "$files/etc/systemd/system/$(basename "$service").d/console.conf"
+done
 install -D -m 644 deploy/image/initramfs-modules "$files/etc/initramfs-tools/modules"
 install -D -m 644 /dev/stdin "$files/etc/initramfs-tools/conf.d/small" <<<$'MODULES=list\nCOMPRESS=zstd'
 install -D -m 644 /dev/stdin "$files/etc/fstab" <<<"PARTUUID=$root_id / ext4 noatime 0 1"

@@ -268,7 +268,7 @@ fn is_ready(endpoint: &str) -> bool {
 }
 
 /// Below 32768, where Linux does not take ports for outgoing connections from.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let offset = std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed);

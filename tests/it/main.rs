@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")] // it looks into /proc
 mod attacks;
 mod aws;
+#[cfg(target_os = "linux")] // it boots a machine of x86-64
+mod boot;
 mod contract;
 mod curl;
 mod engine;
@@ -12,6 +14,8 @@ mod http;
 mod imds;
 mod interruption;
 mod local;
+#[cfg(target_os = "linux")]
+mod machine;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod pictures;

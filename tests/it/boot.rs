@@ -1,0 +1,92 @@
+//! The promise that someone who starts a machine from the image need do nothing more: it boots, and works.
+//!
+//! These take minutes, and need qemu and the image, so `cargo test` leaves them out; `deploy/tests/boot` runs them.
+
+use crate::aws::Stack;
+use crate::curl::{Urls, curl, upload};
+use crate::engine::{engine, free_port};
+use crate::imds::Imds;
+use crate::local::all_answer;
+use crate::machine::{HOST, Machine, PATIENCE};
+use crate::pictures;
+use crate::program::wait_within;
+
+/// User data for a machine of that role on the stack's bucket and queue.
+fn user_data(role: &str, stack: &Stack) -> String {
+    let of_the_machine =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "LISTEN"];
+    let settings = stack.environment.iter().filter(|(name, _)| !of_the_machine.contains(&name.as_str()));
+    // From inside, this machine's loopback has another address.
+    let lines = settings.map(|(name, value)| match name.as_str() {
+        "AWS_ENDPOINT_URL" => format!("{name}={}\n", value.replace("127.0.0.1", HOST)),
+        _ => format!("{name}={value}\n"),
+    });
+    format!("# of a test\nROLE={role}\nLISTEN=0.0.0.0:8080\n{}", lines.collect::<String>())
+}
+
+fn machine(role: &str, stack: &Stack) -> (Machine, Imds) {
+    let imds = Imds::start(&engine().role_credentials());
+    imds.set("user-data", &user_data(role, stack));
+    (Machine::new(&imds, free_port()), imds)
+}
+
+fn thumbnails_appear(urls: &Urls, picture: &[u8]) {
+    for (url, _) in urls.thumbnails() {
+        wait_within(PATIENCE, url, || (curl(&[url]).status == 200).then_some(()));
+    }
+    all_answer(urls, picture, "jpg");
+}
+
+#[test]
+#[ignore = "boots a virtual machine: see deploy/tests/boot"]
+fn a_worker_starts_at_boot_and_comes_back_whatever_happens() {
+    let stack = Stack::start();
+    let (mut machine, imds) = machine("worker", &stack);
+    let picture = pictures::jpeg(1200, 900);
+    // The worker has started for so many times, and does a job.
+    let works = |machine: &Machine, starts: usize| {
+        machine.console_line(starts, &["info working jobs="]);
+        thumbnails_appear(&upload(&stack.url, &picture).urls(), &picture);
+    };
+
+    machine.boot();
+    works(&machine, 1);
+
+    imds.set("probe", "ps");
+    let line = machine.console_line(1, &["/usr/local/bin/worker"]);
+    let user = line.split_whitespace().find_map(|word| word.parse::<u32>().ok());
+    assert!(user.is_some_and(|user| user >= 1000), "not a user without rights: {line}");
+    println!("ps on the console: {line}");
+
+    imds.set("probe", "kill");
+    machine.console_line(2, &["info working jobs="]);
+    imds.set("probe", "");
+    works(&machine, 2);
+
+    machine.reset();
+    works(&machine, 3);
+
+    machine.power_off();
+    let waiting = upload(&stack.url, &picture).urls();
+    machine.boot();
+    thumbnails_appear(&waiting, &picture);
+    works(&machine, 4);
+    assert!(stack.depth().is_empty());
+}
+
+#[test]
+#[ignore = "boots a virtual machine: see deploy/tests/boot"]
+fn a_server_starts_from_the_same_image() {
+    let stack = Stack::start();
+    let (mut machine, _imds) = machine("server", &stack);
+    machine.boot();
+    let url = format!("http://127.0.0.1:{}", machine.forwarded_port);
+    wait_within(PATIENCE, "the server serves", || {
+        (curl(&[&format!("{url}/healthz")]).status == 200).then_some(())
+    });
+    let picture = pictures::jpeg(1200, 900);
+    let urls = upload(&url, &picture).urls();
+    stack.drain();
+    all_answer(&urls, &picture, "jpg");
+    machine.power_off();
+}

@@ -1,0 +1,181 @@
+//! A virtual machine that boots from the image of deploy/build-image.sh as an EC2 instance does: UEFI, an NVMe disk, the
+//! metadata service at 169.254.169.254, nobody at the console. The processor is emulated, so it is slow and runs everywhere.
+//!
+//! The image itself has nothing to look in with. Into a copy of it goes one unit of the tests, which asks the metadata service
+//! stand-in each second for something to do: `ps` prints the processes on the console, `kill` sends SIGKILL to the programs.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::imds::Imds;
+use crate::program::tempdir::TempDir;
+use crate::program::wait_within;
+
+/// What boots in half a minute takes longer on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What the host is called inside: slirp's alias for this machine's loopback.
+pub const HOST: &str = "169.254.0.2";
+
+/// Where the root partition begins: behind the table's MiB and the EFI system partition's 64.
+const ROOT_OFFSET: u64 = 65 << 20;
+
+const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const FIRMWARE_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+const PROBE_UNIT: &str = "\
+[Service]
+ExecStart=/usr/local/bin/busybox sh /usr/local/bin/probe
+Restart=always
+StandardOutput=journal+console
+";
+
+const PROBE: &str = "\
+cd /usr/local/bin
+while sleep 1; do
+    token=$(./busybox printf 'PUT /latest/api/token HTTP/1.0\\r\\nX-aws-ec2-metadata-token-ttl-seconds: 60\\r\\n\\r\\n' |
+        ./busybox nc 169.254.169.254 80 | ./busybox tail -n 1)
+    case $(./busybox wget -q -O - --header \"X-aws-ec2-metadata-token: $token\" http://169.254.169.254/latest/probe) in
+    ps) ./busybox ps -o user,pid,args | ./busybox grep -e USER -e '/usr/local/bin/[sw]' ;;
+    kill) ./busybox killall -9 worker server ;;
+    esac
+done
+";
+
+/// A disk of its own, and the machine if it is on.
+pub struct Machine {
+    directory: TempDir,
+    imds_port: u16,
+    /// Port of this machine that leads to the server's inside.
+    pub forwarded_port: u16,
+    running: Option<Child>,
+}
+
+impl Machine {
+    /// A machine that is off.
+    pub fn new(imds: &Imds, forwarded_port: u16) -> Machine {
+        let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image/disk.raw");
+        assert!(image.exists(), "there is no {}: run deploy/build-image.sh target/image", image.display());
+        let machine =
+            Machine { directory: TempDir::new(), imds_port: imds.port, forwarded_port, running: None };
+        fs::copy(FIRMWARE_VARIABLES, machine.path("variables")).expect("the package ovmf is installed");
+        run(Command::new("cp").arg("--sparse=always").arg(image).arg(machine.path("disk")));
+        machine.add_probe();
+        machine
+    }
+
+    fn add_probe(&self) {
+        fs::write(self.path("unit"), PROBE_UNIT).unwrap();
+        fs::write(self.path("probe"), PROBE).unwrap();
+        let wants = "/etc/systemd/system/multi-user.target.wants";
+        let commands = format!(
+            "write /bin/busybox /usr/local/bin/busybox\n\
+             write {} /usr/local/bin/probe\n\
+             write {} /etc/systemd/system/probe.service\n\
+             symlink {wants}/probe.service /etc/systemd/system/probe.service\n",
+            self.path("probe").display(),
+            self.path("unit").display(),
+        );
+        fs::write(self.path("commands"), commands).unwrap();
+        let partition = format!("{}?offset={ROOT_OFFSET}", self.path("disk").display());
+        run(Command::new("debugfs").arg("-w").arg("-f").arg(self.path("commands")).arg(partition));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Turns it on.
+    pub fn boot(&mut self) {
+        let _ = fs::remove_file(self.path("monitor"));
+        let console = self.path("console");
+        let log = File::options().create(true).append(true).open(self.path("qemu.log")).unwrap();
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args([
+            "-accel",
+            "tcg",
+            "-cpu",
+            "max",
+            "-smp",
+            "2",
+            "-m",
+            "512",
+            "-nodefaults",
+            "-display",
+            "none",
+        ])
+        .arg("-drive")
+        .arg(format!("if=pflash,format=raw,readonly=on,file={FIRMWARE}"))
+        .arg("-drive")
+        .arg(format!("if=pflash,format=raw,file={}", self.path("variables").display()))
+        .arg("-drive")
+        .arg(format!("if=none,id=disk,format=raw,file={}", self.path("disk").display()))
+        .args(["-device", "nvme,drive=disk,serial=1"])
+        .arg("-netdev")
+        .arg(format!(
+            "user,id=net,net=169.254.0.0/16,host={HOST},dhcpstart=169.254.0.15,\
+                 hostfwd=tcp:127.0.0.1:{}-:8080,guestfwd=tcp:169.254.169.254:80-cmd:nc 127.0.0.1 {}",
+            self.forwarded_port, self.imds_port
+        ))
+        .args(["-device", "virtio-net-pci,netdev=net"])
+        .arg("-chardev")
+        .arg(format!("file,id=serial,append=on,path={}", console.display()))
+        .args(["-serial", "chardev:serial"])
+        .arg("-monitor")
+        .arg(format!("unix:{},server=on,wait=off", self.path("monitor").display()));
+        let child = qemu.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        self.running = Some(child.expect("the package qemu-system-x86 is installed"));
+    }
+
+    /// The reset button, which leaves no time for anything.
+    pub fn reset(&self) {
+        self.press("system_reset");
+    }
+
+    /// The power button, which asks the system to stop; waits until it has.
+    pub fn power_off(&mut self) {
+        self.press("system_powerdown");
+        let mut machine = self.running.take().expect("it is on");
+        let status = wait_within(PATIENCE, "it turns itself off", || machine.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+    }
+
+    fn press(&self, button: &str) {
+        let mut monitor = UnixStream::connect(self.path("monitor")).expect("it is on");
+        writeln!(monitor, "{button}").unwrap();
+    }
+
+    /// Waits until the console has shown that many lines with all of these parts, and returns the last.
+    pub fn console_line(&self, count: usize, parts: &[&str]) -> String {
+        wait_within(PATIENCE, &format!("{count} lines with {parts:?} on the console"), || {
+            let console = fs::read(self.path("console")).unwrap_or_default();
+            let console = String::from_utf8_lossy(&console).into_owned();
+            let line =
+                console.lines().filter(|line| parts.iter().all(|part| line.contains(part))).nth(count - 1);
+            line.map(|line| line.trim().to_owned())
+        })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(machine) = &mut self.running {
+            let _ = machine.kill();
+            let _ = machine.wait();
+        }
+        if std::thread::panicking() {
+            let console = fs::read(self.path("console")).unwrap_or_default();
+            let log = fs::read(self.path("qemu.log")).unwrap_or_default();
+            eprintln!("{}\n{}", String::from_utf8_lossy(&log), String::from_utf8_lossy(&console));
+        }
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
