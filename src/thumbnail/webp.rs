@@ -91,10 +91,11 @@ fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Unde
 }
 
 /// For each lossy frame, the dimensions of its place, which is the canvas or is said by the header of the animation's frame
-/// (RFC 9649, section 2.7.1.1), and its own, out of its VP8 header (RFC 6386, section 9.1).
+/// (RFC 9649, section 2.7.1.1), and its own, out of its VP8 header (RFC 6386, section 9.1). What comes behind transparency the
+/// decoder takes for a lossy frame whatever it is called, so it is known by its start code.
 fn lossy_frames(webp: &[u8], canvas: (u32, u32)) -> impl Iterator<Item = ((u32, u32), (u32, u32))> {
     let own = |(name, data): ([u8; 4], &[u8])| match *data {
-        [_, _, _, _, _, _, w0, w1, h0, h1, ..] if name == *b"VP8 " => {
+        [_, _, _, s0, s1, s2, w0, w1, h0, h1, ..] if name == *b"VP8 " || [s0, s1, s2] == vp8::START_CODE => {
             let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
             Some((side(w0, w1), side(h0, h1)))
         }
@@ -108,7 +109,8 @@ fn lossy_frames(webp: &[u8], canvas: (u32, u32)) -> impl Iterator<Item = ((u32, 
             }
             _ => (canvas, &[][..]),
         };
-        iter::once((name, data)).chain(chunks(content)).filter_map(own).map(move |own| (place, own))
+        let still = iter::once((name, data)).filter(|(name, _)| name == b"VP8 ");
+        still.chain(chunks(content)).filter_map(own).map(move |own| (place, own))
     })
 }
 
