@@ -13,10 +13,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-images=$(ask IMAGES cloudformation describe-stack-resource --stack-name "$stack" --logical-resource-id Images \
-    --query StackResourceDetail.PhysicalResourceId) || fail "There is no stack $stack in $region with a bucket of images."
 binaries=$(ask s3://BINARIES/TARBALL cloudformation describe-stacks --stack-name "$stack" \
     --query 'Stacks[0].Parameters[?ParameterKey==`Binaries`].ParameterValue')
+images=$(ask IMAGES cloudformation list-stack-resources --stack-name "$stack" \
+    --query 'StackResourceSummaries[?LogicalResourceId==`Images` && ResourceStatus!=`DELETE_COMPLETE`].PhysicalResourceId')
 
 run cloudformation delete-stack --stack-name "$stack"
 run cloudformation wait stack-delete-complete --stack-name "$stack" ||
@@ -24,4 +24,4 @@ run cloudformation wait stack-delete-complete --stack-name "$stack" ||
 case $binaries in
 s3://*) run s3 rb --force "${binaries%/*}" ;;
 esac
-echo "The images are kept. To delete them for ever: aws s3 rb --force s3://$images"
+[ -z "$images" ] || echo "The images are kept. To delete them for ever: aws s3 rb --force s3://$images"
