@@ -23,9 +23,11 @@ class Deploy(unittest.TestCase):
     def setUpClass(cls):
         cls.engine = engines.ministack()
         cls.addClassCleanup(cls.engine.stop)
-        cls.checkout = stack.Checkout(without=stack.NOT_ON_THE_ENGINE)
-        cls.addClassCleanup(cls.checkout.close)
         cls.cloudformation = cls.engine.client("cloudformation")
+
+    def setUp(self):
+        self.checkout = stack.Checkout(without=stack.NOT_ON_THE_ENGINE)
+        self.addCleanup(self.checkout.close)
 
     def run_script(self, script, *arguments):
         output, code = self.checkout.run(script, self.engine.root, *arguments)
@@ -153,7 +155,7 @@ class Deploy(unittest.TestCase):
         # The file that the copy becomes is the one that starts the role's unit.
         unit = (machine / f"etc/systemd/system/{role}.service").read_text()
         self.assertIn(f"ConditionPathExists=/run/image-sharer/{role}.env", unit)
-        self.assertIn("Requires=image-sharer-user-data.service", unit)
+        self.assertRegex(unit, "(Wants|Requires)=.*image-sharer-user-data.service", "which the drop-in changes")
 
     def test_what_the_engine_cannot_make_is_no_more_than_listed(self):
         """Each of the listed resources is refused when it alone is left in, and by the reason that is listed."""
