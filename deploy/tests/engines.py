@@ -100,6 +100,20 @@ def ministack():
     )
 
 
+def moto():
+    """Checks policies after the switch below, so that the first administrator can be made before it."""
+    engine = Engine(
+        ["moto_server", "-H", "127.0.0.1", "-p", "{port}"],
+        "/moto-api/",
+        ("any", "any"),
+        MOTO_ACCOUNT_ID=ACCOUNT,
+        INITIAL_NO_AUTH_ACTION_COUNT="3",  # the calls of `user` with one policy
+    )
+    everything = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'
+    engine.root = engine.user("administrator", {"everything": everything})
+    return engine
+
+
 def free_port():
     """Below 32768, where Linux does not take ports for outgoing connections from."""
     for offset in range(12_000):
