@@ -15,7 +15,9 @@ from pathlib import Path
 
 import boto3
 
+# The directory of the project, and of the programs that deploy/tests/run has built.
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = next((ROOT / "target").glob("*-linux-*/debug"))
 REGION = "us-east-1"
 ACCOUNT = "000000000000"  # ministack's; moto can be told
 READY_WITHIN_SECONDS = 60

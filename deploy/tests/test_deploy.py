@@ -6,16 +6,47 @@ DeletionPolicy of a failed creation.
 """
 
 import base64
+import contextlib
+import http.server
 import json
+import os
 import re
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
 import engines
 import stack
 from botocore.exceptions import ClientError, WaiterError
+
+
+@contextlib.contextmanager
+def metadata_service(user_data):
+    """IMDSv2 of an instance with this user data, as far as that."""
+
+    class Metadata(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.answer(b"token")
+
+        def do_GET(self):
+            known = self.path == "/latest/user-data" and self.headers["X-aws-ec2-metadata-token"] == "token"
+            self.answer(user_data.encode() if known else b"", 200 if known else 404)
+
+        def answer(self, body, status=200):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", engines.free_port()), Metadata) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 class Deploy(unittest.TestCase):
@@ -59,7 +90,6 @@ class Deploy(unittest.TestCase):
         tarballs = self.objects(binaries_bucket)
         self.assertEqual(len(tarballs), 1)
         self.check_boot(f"s3://{binaries_bucket}/{tarballs[0]}")
-        self.check_group(made["Workers"])
         widgets = json.loads(self.engine.client("cloudwatch").get_dashboard(DashboardName=made["Dashboard"])["DashboardBody"])
         self.assertEqual(len(widgets["widgets"]), 4)
 
@@ -71,7 +101,7 @@ class Deploy(unittest.TestCase):
 
         # Updated: a parameter changes what it should, and what is not given stays.
         self.run_script("deploy.sh", "--stack", stack.NAME, "WorkerMax=3")
-        group = self.check_group(made["Workers"])
+        group = self.group(made["Workers"])
         self.assertEqual((group["MinSize"], group["MaxSize"]), (0, 3))
         self.assertEqual(self.user_data("WorkerTemplate")[0], before)
 
@@ -98,17 +128,25 @@ class Deploy(unittest.TestCase):
         self.assertEqual(buckets, [images])
         self.assertEqual(self.engine.client("iam").list_roles()["Roles"], [])
 
-    def check_group(self, name):
+    def group(self, name):
         [group] = self.engine.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
         return group
 
     def check_baked(self):
+        """What a baked image would do at boot: our program reads the user data from a metadata service."""
         for role in ["server", "worker"]:
             text, data = self.user_data(f"{role.title()}Template")
             self.assertEqual(data["ImageId"], "ami-0123456789abcdef0")
-            for line in filter(None, text.splitlines()):
-                self.assertRegex(line, "^[A-Z][A-Z0-9_]*=", "as src/aws/user_data.rs takes it")
-            self.assertEqual(self.settings(text)["ROLE"], role)
+            with metadata_service(text) as endpoint, tempfile.TemporaryDirectory() as run:
+                subprocess.run(
+                    [engines.PROGRAMS / "worker", "--user-data", run],
+                    env={"AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint},
+                    check=True,
+                    timeout=60,
+                )
+                [settings] = Path(run).iterdir()
+                self.assertEqual(settings.name, f"{role}.env")
+                self.assertIn(f'IMAGES_BUCKET="{self.resources()["Images"]}"\n', settings.read_text())
 
     def settings(self, text):
         return dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE))
@@ -141,7 +179,7 @@ class Deploy(unittest.TestCase):
         systemctl.write_text(f'#!/bin/sh\necho "$*" >>{machine}/systemctl\n')
         systemctl.chmod(0o755)
         here = re.sub(r"(?<![\w/])/(?=(etc|tmp)/)", f"{machine}/", text).replace("-C /", f"-C {machine}")
-        path = f"{machine / 'bin'}:{subprocess.os.environ['PATH']}"
+        path = f"{machine / 'bin'}:{os.environ['PATH']}"
         subprocess.run(["sh", "-e"], input=here, text=True, check=True, env={**self.engine.root, "PATH": path}, timeout=60)
         self.assertEqual((machine / "systemctl").read_text(), "daemon-reload\nenable --now server worker\n")
         for program in ["server", "worker"]:

@@ -6,7 +6,7 @@ Then our own server and worker work with these keys.
 What this cannot show: that EC2 hands a role to an instance (the trust policy), that CloudFront may read the bucket and nobody else may
 (neither engine knows CloudFront as a caller). The engines speak plain HTTP, which the bucket's policy denies: that is asked for once,
 and then the statement is taken out. And they ask a policy for sqs:DeleteMessageBatch, which no policy can name: at AWS
-sqs:DeleteMessage is for both (Service Authorization Reference, "Actions defined by Amazon SQS"). So they are given both.
+sqs:DeleteMessage is for both (SQS Developer Guide, "Actions and resource reference"). So they are given both.
 """
 
 import json
@@ -22,7 +22,6 @@ from botocore.exceptions import ClientError
 
 ID = "0123456789abcdef0123456789abcdef"
 GIF = b"GIF89a\1\0\1\0\x80\0\0\xff\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
-PROGRAMS = engines.ROOT / "target/x86_64-unknown-linux-gnu/debug"
 
 # Who, may or not, and what: a call of CALLS with its arguments. ID stands for an image's id.
 ROWS = """
@@ -222,10 +221,10 @@ class Roles(unittest.TestCase):
         }
         self.engine.client("sqs").purge_queue(QueueUrl=shared["JOBS_QUEUE_URL"])  # of what other tests have left
         for name, variables in environment.items():
-            done = subprocess.run([PROGRAMS / name, "--check"], env=variables, capture_output=True, text=True, timeout=60)
+            done = subprocess.run([engines.PROGRAMS / name, "--check"], env=variables, capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-        server = subprocess.Popen([PROGRAMS / "server"], env=environment["server"], stderr=subprocess.PIPE, text=True)
+        server = subprocess.Popen([engines.PROGRAMS / "server"], env=environment["server"], stderr=subprocess.PIPE, text=True)
         self.addCleanup(server.stderr.close)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
@@ -236,7 +235,7 @@ class Roles(unittest.TestCase):
             self.assertEqual(response.status, 202)
             urls = json.load(response)
         done = subprocess.run(
-            [PROGRAMS / "worker", "--drain"], env=environment["worker"], capture_output=True, text=True, timeout=120
+            [engines.PROGRAMS / "worker", "--drain"], env=environment["worker"], capture_output=True, text=True, timeout=120
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("outcome=done", done.stderr)
@@ -249,7 +248,7 @@ class Roles(unittest.TestCase):
         shared = {"IMAGES_BUCKET": self.outputs["Bucket"], "JOBS_QUEUE_URL": self.outputs["Queue"]}
         self.engine.client("sqs").send_message(QueueUrl=shared["JOBS_QUEUE_URL"], MessageBody="a job")
         worker = subprocess.Popen(
-            [PROGRAMS / "worker"], env={**self.users["server"], **shared}, stderr=subprocess.PIPE, text=True
+            [engines.PROGRAMS / "worker"], env={**self.users["server"], **shared}, stderr=subprocess.PIPE, text=True
         )
         self.addCleanup(worker.stderr.close)
         self.addCleanup(worker.wait)

@@ -32,11 +32,6 @@ class Template(unittest.TestCase):
         """CreateChangeSet takes no longer body, and deploy.sh would have to upload it first."""
         self.assertLess(len(template().encode()), 51_200)
 
-    def test_lines_fit(self):
-        for path in [*(ROOT / "deploy").glob("*.*"), *(ROOT / "deploy/tests").glob("*.*")]:
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                self.assertLessEqual(len(line), 130, f"{path}:{number}")
-
     def test_no_parameter_is_dead(self):
         parameters = set(parsed()["Parameters"])
         text = template().split("\nConditions:")[1]
