@@ -10,10 +10,11 @@ usage="\
 deploy/deploy.sh [--dry-run] [--image-id ami-...] [--stack NAME] [PARAMETER=VALUE ...]
 
     --dry-run    prints the aws commands and runs none
-    --image-id   starts from a baked image; without it, from Amazon Linux and the programs that were built here
+    --image-id   starts from a baked image; without it, from Amazon Linux and the programs in target/, built if absent
     --stack      my-little-image-sharer unless given; of lower case, digits and hyphens
 
-The parameters are those of deploy/template.yaml. One that is not given at an update keeps its value."
+The parameters are those of deploy/template.yaml. One that is not given at an update keeps its value;
+--image-id is to be given each time."
 
 stack=my-little-image-sharer image='' dry=''
 while [ $# -gt 0 ]; do
@@ -54,7 +55,7 @@ else
     tar -C "$work/files" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w -c . | gzip -n >"$work/tarball"
     bucket=$stack-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
     binaries=s3://$bucket/$(sha256sum "$work/tarball" | cut -c 1-16).tar.gz
-    [ -z "$dry" ] && aws s3api head-bucket --bucket "$bucket" 2>/dev/null || run s3 mb "s3://$bucket"
+    [ -z "$dry" ] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1 || run s3 mb "s3://$bucket"
     run s3 cp --only-show-errors "$work/tarball" "$binaries"
     set -- ImageId= "Binaries=$binaries" "$@"
 
