@@ -1,0 +1,78 @@
+#!/bin/sh
+# Creates or updates the service as one CloudFormation stack in the default VPC. Needs the aws command with credentials and a
+# region, and cargo if the programs have not been built.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+. "$here/aws.sh"
+
+usage="\
+deploy/deploy.sh [--dry-run] [--image-id ami-...] [--stack NAME] [PARAMETER=VALUE ...]
+
+    --dry-run    prints the aws commands and runs none
+    --image-id   starts from a baked image; without it, from Amazon Linux and the programs in target/, built if absent
+    --stack      my-little-image-sharer unless given; of lower case, digits and hyphens
+
+The parameters are those of deploy/template.yaml. One that is not given at an update keeps its value;
+--image-id is to be given each time."
+
+stack=my-little-image-sharer image='' dry=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --dry-run) dry=yes ;;
+    --image-id) image=${2:?"--image-id is to be followed by ami-..."} && shift ;;
+    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    --help) echo "$usage" && exit ;;
+    [A-Z]*=*) break ;;
+    *) fail "$1 is not known here.
+
+$usage" ;;
+    esac
+    shift
+done
+
+vpc=$(ask VPC ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId')
+[ "$vpc" != None ] || fail "There is no default VPC in $region: make one with aws ec2 create-default-vpc, or take another region."
+# Two, because the load balancer needs two and pays for an address in each.
+subnets=$(ask SUBNETS ec2 describe-subnets --filters "Name=vpc-id,Values=$vpc" Name=default-for-az,Values=true \
+    --query 'join(`,`, sort_by(Subnets, &AvailabilityZone)[:2].SubnetId)')
+set -- "VpcId=$vpc" "Subnets=$subnets" "$@"
+
+if [ -n "$image" ]; then
+    set -- "ImageId=$image" "$@" # Binaries keeps its value, by which destroy.sh finds what is to go
+else
+    built() { ls "$root"/target/*-linux-*/release/"$1" 2>/dev/null | head -n 1; }
+    [ -n "$(built server)" ] && [ -n "$(built worker)" ] || (cd "$root" && cargo build --locked --release)
+    server=$(built server) worker=$(built worker)
+    [ -n "$server" ] && [ -n "$worker" ] || fail "These are no programs for Linux: build there, or give a baked --image-id."
+
+    # The programs and their units, as they are to lie under / on Amazon Linux. The same files are the same bytes, and so the
+    # same name; others are another name, which makes an update replace the instances.
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    install -D -m 755 -t "$work/files/usr/local/bin" "$server" "$worker"
+    install -D -m 644 -t "$work/files/etc/systemd/system" "$root"/init/*.service
+    tar -C "$work/files" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w -c . | gzip -n >"$work/tarball"
+    bucket=$stack-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
+    binaries=s3://$bucket/$(sha256sum "$work/tarball" | cut -c 1-16).tar.gz
+    [ -z "$dry" ] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1 || run s3 mb "s3://$bucket"
+    run s3 cp --only-show-errors "$work/tarball" "$binaries"
+    set -- ImageId= "Binaries=$binaries" "$@"
+
+    case $server in
+    */aarch64-*)
+        # The template's own types are for x86_64. Later they are what the stack has.
+        [ -z "$dry" ] && aws cloudformation describe-stacks --stack-name "$stack" >/dev/null 2>&1 ||
+            set -- ServerType=t4g.micro WorkerType=t4g.micro "$@"
+        set -- AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64 "$@"
+        ;;
+    esac
+fi
+
+echo "The first time takes some ten minutes, most of them for CloudFront."
+# The capability: the stack makes roles.
+run cloudformation deploy --stack-name "$stack" --template-file "$here/template.yaml" --capabilities CAPABILITY_IAM \
+    --no-fail-on-empty-changeset --parameter-overrides "$@" ||
+    fail "See why: aws cloudformation describe-stack-events --stack-name $stack. A first try that failed is removed by
+deploy/destroy.sh --stack $stack, and then made again."
+run cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table

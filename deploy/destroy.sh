@@ -1,0 +1,27 @@
+#!/bin/sh
+# Deletes what deploy.sh made, but for the bucket of images: that is people's, and only you know whether it may go.
+set -eu
+. "$(dirname "$0")/aws.sh"
+
+stack=my-little-image-sharer dry=''
+while [ $# -gt 0 ]; do
+    case $1 in
+    --dry-run) dry=yes ;;
+    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    *) fail "deploy/destroy.sh [--dry-run] [--stack NAME]" ;;
+    esac
+    shift
+done
+
+binaries=$(ask s3://BINARIES/TARBALL cloudformation describe-stacks --stack-name "$stack" \
+    --query 'Stacks[0].Parameters[?ParameterKey==`Binaries`].ParameterValue')
+images=$(ask IMAGES cloudformation list-stack-resources --stack-name "$stack" \
+    --query 'StackResourceSummaries[?LogicalResourceId==`Images` && ResourceStatus!=`DELETE_COMPLETE`].PhysicalResourceId')
+
+run cloudformation delete-stack --stack-name "$stack"
+run cloudformation wait stack-delete-complete --stack-name "$stack" ||
+    fail "See why: aws cloudformation describe-stack-events --stack-name $stack. Mend it and try again."
+case $binaries in
+s3://*) run s3 rb --force "${binaries%/*}" ;;
+esac
+[ -z "$images" ] || echo "The images are kept. To delete them for ever: aws s3 rb --force s3://$images"
