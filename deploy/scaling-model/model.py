@@ -143,7 +143,7 @@ def backlog_target(acceptable_seconds, settings):
     return acceptable_seconds * settings.jobs_per_second()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Worker:
     """A machine of the group. `in_hand` is the number of jobs that it has taken and not finished."""
 
@@ -357,10 +357,9 @@ class Simulation:
     def in_service(self):
         return [worker for worker in self.workers if not worker.leaving]
 
-    def warmed_up(self):
-        before = self.now - self.settings.warmup_seconds
+    def is_warm(self, worker):
         # The first workers were there before the story begins.
-        return [w for w in self.in_service() if w.in_service_at <= before or w.in_service_at == 0]
+        return worker.in_service_at == 0 or self.now >= worker.in_service_at + self.settings.warmup_seconds
 
     def leave(self, worker):
         worker.leaving = True
@@ -380,22 +379,21 @@ class Simulation:
     def read_metrics(self):
         """The end of a period: the values are taken now, and the policies see them a little later."""
         in_service = self.in_service()
-        warmed_up = self.warmed_up()
         values = {"backlog": (len(self.queue) / len(in_service), len(in_service))}
-        cpu = [self.read_cpu(worker) for worker in in_service if worker in warmed_up]
-        if cpu:
-            values["cpu"] = (100 * sum(cpu) / len(cpu), len(cpu))
-        for worker in in_service:
-            worker.cpu_used = 0.0
+        utilisations = [(self.read_cpu(worker), self.is_warm(worker)) for worker in in_service]
+        warm = [utilisation for utilisation, is_warm in utilisations if is_warm]
+        if warm:
+            values["cpu"] = (100 * sum(warm) / len(warm), len(warm))
         self.at(self.now + self.settings.metric_lag_seconds, self.decide, values)
         if not self.is_over():
             self.at(self.now + self.settings.period_seconds, self.read_metrics)
 
     def read_cpu(self, worker):
-        """Its utilisation over the period, 0 to 1."""
+        """Its utilisation over the period that ends now, 0 to 1; the next one begins."""
         self.count_cpu(worker)
+        used, worker.cpu_used = worker.cpu_used, 0.0
         seconds = min(self.settings.period_seconds, self.now - worker.in_service_at)
-        return worker.cpu_used / seconds if seconds > 0 else 0.0
+        return used / seconds if seconds > 0 else 0.0
 
     def decide(self, values):
         for name, policy in self.policies.items():
@@ -403,7 +401,7 @@ class Simulation:
                 value, measured = values[name]
                 policy.observe(value, measured)
                 self.result.metrics.append((self.now, name, value))
-        warming = self.launching > 0 or len(self.warmed_up()) < len(self.in_service())
+        warming = self.launching > 0 or not all(self.is_warm(worker) for worker in self.in_service())
         limits = (self.settings.minimum, self.settings.maximum)
         wanted = desired_capacity(list(self.policies.values()), self.desired, warming, *limits)
         for _ in range(wanted - self.desired):
