@@ -52,6 +52,7 @@ SCALE_IN_PERIODS = 15
 SCALE_IN_BELOW = 0.9  # of the target
 SCALE_IN_AT_MOST = 5  # one part in so many of the group
 SAMPLE_SECONDS = 5
+GIVE_UP_SECONDS = 7 * 24 * 3600  # after the last arrival: whatever still waits then will never be done
 POLICIES = {"backlog": ["backlog"], "cpu": ["cpu"], "both": ["backlog", "cpu"]}
 
 
@@ -271,6 +272,8 @@ class Simulation:
         self.at(0.0, self.sample)
         while self.events:
             self.now, _, action, argument = heapq.heappop(self.events)
+            if self.now > self.load.end + GIVE_UP_SECONDS:
+                raise RuntimeError(f"{self.result.arrived - len(self.result.jobs)} jobs are not done after a week")
             action() if argument is None else action(argument)
         for worker in self.workers:
             self.bill(worker, self.load.end)
