@@ -96,7 +96,7 @@ class Settings:
 
     # 22 ms of CPU for a JPEG of 6 megapixels on a whole core (README), twice that on a virtual one, and some for TLS.
     cpu_seconds: float = 0.05
-    # With a GET, three PUTs and a DeleteMessage after one another: an assumption, not measured on AWS.
+    # With a GET and three PUTs after one another: an assumption, not measured on AWS.
     job_seconds: float = 0.2
     jobs_at_a_time: int = 16  # WORKER_JOBS: 8 for each core
     cores: float = 2
@@ -448,7 +448,7 @@ class Server:
     connections: int = 2048
     connection_seconds: float = 1.0  # for which an upload holds one, behind a load balancer: an assumption
     upload_bytes: int = 200_000
-    network_bits_per_second: float = 128e6  # what a t3.small may use for ever; each byte comes in and goes out once
+    network_bits_per_second: float = 128e6  # of a t3.small, without a burst: in, and as much out; a byte does both once
 
     def uploads_per_second(self):
         """By what it is limited by. The least of them is what it can take."""
