@@ -70,19 +70,18 @@ class Load:
     def burst_end(self):
         return self.burst_start + self.burst_seconds
 
-    def rate(self, now):
-        return self.burst_rate if self.burst_start <= now < self.burst_end else self.base_rate
-
-    def next_change(self, now):
+    def rate_until(self, now):
+        """The rate now, and until when it is that."""
         if now < self.burst_start:
-            return self.burst_start
-        return self.burst_end if now < self.burst_end < self.end else self.end
+            return self.base_rate, self.burst_start
+        if now < self.burst_end:
+            return self.burst_rate, min(self.burst_end, self.end)
+        return self.base_rate, self.end
 
     def next_arrival(self, now, dice):
         """The first arrival after `now`, or None. A Poisson process forgets: where the rate changes, draw anew."""
         while now < self.end:
-            change = self.next_change(now)
-            rate = self.rate(now)
+            rate, change = self.rate_until(now)
             arrival = now + dice.expovariate(rate) if rate > 0 else math.inf
             if arrival < change:
                 return arrival
@@ -272,8 +271,6 @@ class Simulation:
         self.at(0.0, self.sample)
         while self.events:
             self.now, _, action, argument = heapq.heappop(self.events)
-            if self.now > self.load.end + GIVE_UP_SECONDS:
-                raise RuntimeError(f"{self.result.arrived - len(self.result.jobs)} jobs are not done after a week")
             action() if argument is None else action(argument)
         for worker in self.workers:
             self.bill(worker, self.load.end)
@@ -388,6 +385,8 @@ class Simulation:
         if warm:
             values["cpu"] = (100 * sum(warm) / len(warm), len(warm))
         self.at(self.now + self.settings.metric_lag_seconds, self.decide, values)
+        if self.now > self.load.end + GIVE_UP_SECONDS:
+            raise RuntimeError(f"{self.result.arrived - len(self.result.jobs)} jobs are not done after a week")
         if not self.is_over():
             self.at(self.now + self.settings.period_seconds, self.read_metrics)
 
