@@ -137,8 +137,8 @@ def backlog_target(acceptable_seconds, settings):
     """The backlog for each worker at which the last message waits just as long as is acceptable.
 
     AWS's rule is acceptable latency / average time a message, for a worker that does one at a time. One that does
-    several finishes `jobs_per_second`, so a backlog of b is gone after b / jobs_per_second: the rule times the jobs at a
-    time, with the time that a job takes when so many are in hand.
+    several finishes `jobs_per_second`, so a backlog of b is gone after b / jobs_per_second: it is the rule times the
+    jobs at a time, with the time that a job takes when so many are in hand.
     """
     return acceptable_seconds * settings.jobs_per_second()
 
@@ -201,7 +201,7 @@ class Sample:
 
 @dataclass
 class Result:
-    """What happened. `jobs` has a pair for each job that was done: when it arrived, and the seconds until it was done."""
+    """What happened. `jobs` has a pair for each job that was done: when it arrived, and how many seconds later it was."""
 
     load: Load
     settings: Settings
@@ -219,8 +219,9 @@ class Result:
 
     def scaled_out_after(self):
         """Seconds from the burst's start until a worker was added that takes jobs, or None."""
-        grown = (s.time for s in self.samples if s.time > self.load.burst_start and s.in_service > self.settings.minimum)
-        return next((time - self.load.burst_start for time in grown), None)
+        start, minimum = self.load.burst_start, self.settings.minimum
+        grown = (s.time for s in self.samples if s.time > start and s.in_service > minimum)
+        return next((time - start for time in grown), None)
 
     def drained_after(self):
         """Seconds from the burst's end until nothing waits in the queue, or None."""

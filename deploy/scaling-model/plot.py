@@ -1,8 +1,8 @@
 """Draws two policies side by side under one load, as an SVG written by hand.
 
 Two columns, one for each policy, of four charts: arrivals, backlog, workers, latency. Charts of a row share their scale,
-so that the eye may compare them. The colours are of Okabe and Ito's palette, which colour-blind people can tell apart,
-and no line is told by its colour alone: one is dashed, or thinner.
+so that the eye may compare them. The colours are of Okabe and Ito's palette, which colour-blind people can tell
+apart, and of two lines in a chart one is dashed.
 """
 
 import dataclasses
@@ -145,7 +145,8 @@ path {{ fill: none; stroke-width: 2; stroke-linejoin: round }} line {{ stroke: {
 
 
 def heading(settings, load):
-    title = f"A burst from {load.base_rate:g} to {load.burst_rate:,g} pictures a second, for {load.burst_seconds / 60:g} minutes"
+    minutes = load.burst_seconds / 60
+    title = f"A burst from {load.base_rate:g} to {load.burst_rate:,g} pictures a second, for {minutes:g} minutes"
     subtitle = (
         f"{settings.minimum} to {settings.maximum} workers of {settings.jobs_per_second():g} jobs/s each; metric every "
         f"{settings.period_seconds:g} s, seen {settings.metric_lag_seconds:g} s later; boot {settings.boot_seconds:g} s"

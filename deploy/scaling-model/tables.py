@@ -92,4 +92,5 @@ if __name__ == "__main__":
     table("1 to 20 a second for an hour, heavy pictures", HEAVY, hour, [("backlog", {}), ("cpu", {}), ("both", {})])
     table("1 to 1,000 a second, typical pictures", replace(TYPICAL, maximum=50), Load(burst_rate=1000), CHOICES)
     faster_boot = [("backlog", {"boot_seconds": 20}), ("backlog", {"minimum": 25})]
-    table("The same: a faster boot, and no need to scale", replace(TYPICAL, maximum=50), Load(burst_rate=1000), faster_boot)
+    title = "The same: a faster boot, and no need to scale"
+    table(title, replace(TYPICAL, maximum=50), Load(burst_rate=1000), faster_boot)
