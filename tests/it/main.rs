@@ -5,14 +5,18 @@
 #[cfg(target_os = "linux")] // it looks into /proc
 mod attacks;
 mod aws;
+mod cdn;
 mod contract;
 mod curl;
 mod engine;
 mod http;
+mod kept;
 mod local;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod pictures;
 mod program;
 mod raw;
+mod relay;
+mod stack;
 mod tidy;

@@ -219,6 +219,11 @@ pub mod tempdir {
         pub fn path(&self) -> &Path {
             &self.0
         }
+
+        /// Leaves it for another to take away.
+        pub fn keep(mut self) -> PathBuf {
+            std::mem::take(&mut self.0)
+        }
     }
 
     impl Drop for TempDir {
