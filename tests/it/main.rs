@@ -12,6 +12,8 @@ mod engine;
 mod http;
 mod kept;
 mod local;
+#[cfg(target_os = "linux")] // they are made of network namespaces
+mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod pictures;
@@ -20,3 +22,5 @@ mod raw;
 mod relay;
 mod stack;
 mod tidy;
+#[cfg(target_os = "linux")] // each is on a machine of its own
+mod workers;
