@@ -60,14 +60,14 @@ impl Cdn {
 
     /// None if nginx ended, as it does when the port is taken.
     fn start_on(port: u16, origin: &str, errors_for: Duration) -> Option<Cdn> {
-        let directory = tempdir::TempDir::new().keep();
-        let path = directory.to_str().expect("a path in UTF-8");
+        let directory = tempdir::TempDir::new();
+        let path = directory.path().to_str().expect("a path in UTF-8");
         let configuration = CONFIGURATION
             .replace("DIRECTORY", path)
             .replace("PORT", &port.to_string())
             .replace("ORIGIN", origin)
             .replace("ERRORS_FOR", &format!("{}s", errors_for.as_secs()));
-        fs::write(directory.join("nginx.conf"), configuration).unwrap();
+        fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
         let nginx = || {
             let mut nginx = Command::new("nginx");
             // Debian has it where the path of an ordinary user does not lead.
@@ -79,7 +79,8 @@ impl Cdn {
             panic!("nginx is needed, for want of a CloudFront: apt-get install nginx-light ({error})")
         });
         assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
-        let mut kept = Kept::start(&nginx(), &directory);
+        let nginx = nginx();
+        let mut kept = Kept::start(&nginx, &directory.keep());
         let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         let ended = wait_until("nginx listens", || {
             let ended = kept.has_ended();

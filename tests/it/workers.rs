@@ -16,8 +16,8 @@ use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::curl::{Urls, curl, upload};
 use crate::engine::engine;
-use crate::local::all_answer;
 use crate::machines::Machine;
+use crate::pictures::look;
 use crate::program::{Program, wait_until};
 use crate::stack::Stack;
 
@@ -129,8 +129,8 @@ fn ids(worker: &Program, parts: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_second_worker_shortens_the_backlog_and_outlives_the_first() {
-    let stack = Stack::start();
     let machines = [0, 1].map(Machine::new);
+    let stack = Stack::start();
     for machine in &machines {
         let unconnected = machine.start("worker", &stack.environment);
         unconnected.line_with(&["receive_failed", "onnection refused"]);
@@ -208,9 +208,13 @@ fn nothing_is_lost(first: &Program, second: &Program, uploads: &[(Urls, &Vec<u8>
     let mut made: BTreeMap<&[u8], [Vec<u8>; 3]> = BTreeMap::new();
     for (urls, original) in uploads {
         let expected = made.entry(original.as_slice()).or_insert_with(|| {
-            all_answer(urls, original, "jpg");
-            thumbnail::make(original, ThumbnailFormat::Jpeg, Fit::Cover, MAX_PIXELS).unwrap().files
+            let made = thumbnail::make(original, ThumbnailFormat::Jpeg, Fit::Cover, MAX_PIXELS).unwrap();
+            for ((_, side), file) in urls.thumbnails().into_iter().zip(&made.files) {
+                assert_eq!(look(file), ("jpg", side, side));
+            }
+            made.files
         });
+        assert!(curl(&[&urls.original]).body == **original, "{} is another picture", urls.original);
         for ((url, _), expected) in urls.thumbnails().into_iter().zip(expected) {
             let reply = curl(&[url]);
             assert_eq!((reply.status, reply.header("Content-Type")), (200, Some("image/jpeg")), "{url}");
