@@ -1,9 +1,5 @@
 //! The pipeline on S3 and SQS: `server` and `worker` as programs of their own, on a real engine that checks signatures.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,68 +14,12 @@ use image_sharer::store::Key;
 use image_sharer::worker::heartbeat::Heartbeat;
 
 use crate::curl::{Urls, curl, upload};
-use crate::engine::{QueueUrls, engine};
+use crate::engine::engine;
 use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{Program, run, wait_until};
-
-/// A bucket, a queue and a server on them.
-pub struct Stack {
-    server: Program,
-    /// `http://127.0.0.1:port`.
-    pub url: String,
-    /// The settings of the server, and of a worker.
-    pub environment: Vec<(String, String)>,
-    /// The queue, and where its redrive leads.
-    pub queues: QueueUrls,
-}
-
-impl Stack {
-    /// Starts one on a bucket and a queue of its own.
-    pub fn start() -> Stack {
-        let (engine, queues) = (engine(), engine().new_queue());
-        let bucket = engine.new_bucket();
-        engine.let_everyone_read(&bucket);
-        let mut environment = engine.user_env();
-        for (name, value) in [
-            ("LISTEN", "127.0.0.1:0"),
-            ("IMAGES_BUCKET", &bucket),
-            ("JOBS_QUEUE_URL", &queues.jobs),
-            ("PUBLIC_URL", &format!("{}/{bucket}", engine.endpoint)),
-        ] {
-            environment.push((name.to_owned(), value.to_owned()));
-        }
-        let server = Program::start("server", &[], &environment);
-        Stack { url: format!("http://{}", server.address()), server, environment, queues }
-    }
-
-    fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
-        let mut environment = self.environment.clone();
-        environment.push((name.to_owned(), value.to_owned()));
-        environment
-    }
-
-    fn worker(&self) -> Program {
-        let worker = Program::start("worker", &[], &self.environment);
-        worker.line_with(&["working"]);
-        worker
-    }
-
-    /// Has a worker empty the queue.
-    pub fn drain(&self) {
-        let output = run("worker", &["--drain"], &self.environment);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn queue(&self, url: &str) -> SqsQueue {
-        SqsQueue::new(&Aws::new(engine().env_with(&[]), url).unwrap(), url).unwrap()
-    }
-
-    /// Of the queue.
-    pub fn depth(&self) -> Depth {
-        self.queue(&self.queues.jobs).depth().unwrap()
-    }
-}
+use crate::relay::Relay;
+use crate::stack::Stack;
 
 #[test]
 fn two_workers_make_all_thumbnails() {
@@ -283,86 +223,4 @@ fn no_202_without_a_job() {
     assert!(stack.depth().is_empty());
     let bucket = stack.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET").unwrap().1.clone();
     assert_eq!(engine().objects_in(&bucket), 0, "the original is taken back");
-}
-
-/// A way to the engine that can be closed and opened while programs use it.
-struct Relay {
-    url: String,
-    state: Arc<RelayState>,
-}
-
-#[derive(Default)]
-struct RelayState {
-    mode: Mutex<Mode>,
-    changed: Condvar,
-    connections: AtomicUsize,
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Mode {
-    /// Takes connections and lets nothing through.
-    #[default]
-    Closed,
-    /// Closes connections at once.
-    Refusing,
-    Open,
-}
-
-impl Relay {
-    fn to(endpoint: &str) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let target = endpoint.trim_start_matches("http://").to_owned();
-        let state = Arc::new(RelayState::default());
-        let relaying = state.clone();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (state, target) = (relaying.clone(), target.clone());
-                thread::spawn(move || relay(client, &target, &state));
-            }
-        });
-        Relay { url, state }
-    }
-
-    fn set(&self, mode: Mode) {
-        *self.state.mode.lock().unwrap() = mode;
-        self.state.changed.notify_all();
-    }
-
-    fn open(&self) {
-        self.set(Mode::Open);
-    }
-
-    fn refuse(&self) {
-        self.set(Mode::Refusing);
-    }
-
-    fn wait_for_connections(&self, count: usize) {
-        wait_until("a connection", || (self.state.connections.load(Ordering::SeqCst) >= count).then_some(()));
-    }
-}
-
-fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
-    state.connections.fetch_add(1, Ordering::SeqCst);
-    let mode = {
-        let mode = state.mode.lock().unwrap();
-        *state.changed.wait_while(mode, |mode| *mode == Mode::Closed).unwrap()
-    };
-    if mode == Mode::Refusing {
-        return;
-    }
-    let Ok(mut server) = TcpStream::connect(target) else { return };
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    thread::spawn(move || copy(&mut from_client, &mut to_server));
-    copy(&mut server, &mut client);
-}
-
-fn copy(from: &mut TcpStream, to: &mut TcpStream) {
-    let mut buffer = [0; 65_536];
-    while let Ok(read @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..read]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(std::net::Shutdown::Write);
 }

@@ -2,14 +2,14 @@
 //!
 //! These take minutes, and need qemu and the image, so `cargo test` leaves them out; `deploy/tests/boot` runs them.
 
-use crate::aws::Stack;
 use crate::curl::{Urls, curl, upload};
 use crate::engine::{engine, free_port};
 use crate::imds::Imds;
 use crate::local::all_answer;
-use crate::machine::{HOST, Machine, PATIENCE};
 use crate::pictures;
 use crate::program::wait_within;
+use crate::stack::Stack;
+use crate::virtual_machine::{HOST, Machine, PATIENCE};
 
 /// User data for a machine of that role on the stack's bucket and queue.
 fn user_data(role: &str, stack: &Stack) -> String {

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -20,6 +20,8 @@ use image_sharer::env::Env;
 use image_sharer::queue::MAX_RECEIVES;
 use serde_json::{Value, json};
 
+use crate::kept::Kept;
+
 /// As in `ministack.txt`.
 const VERSION: &str = "1.5.33";
 const REGION: &str = "us-east-1";
@@ -28,28 +30,13 @@ const USER: &str = "image-sharer";
 /// Starting takes about two seconds; more on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs the engine until it ends or this script's standard input does, which is when the test process is gone; then takes
-/// away the state. Arguments: the engine, the directory of its state.
-const KEEPER: &str = r#"
-    exec 3<&0 2>/dev/null
-    "$1" 3<&- </dev/null >"$2/log" 2>&1 &
-    engine=$!
-    (cat <&3 >/dev/null; kill -9 $engine) &
-    watcher=$!
-    exec 3<&- </dev/null
-    wait $engine
-    kill $watcher
-    rm -rf "$2"
-"#;
-
 /// The running engine.
 pub struct Engine {
     /// `http://127.0.0.1:port`, for S3 and SQS alike.
     pub endpoint: String,
     root: Credentials,
     user: Credentials,
-    /// Its standard input stays open as long as this process lives.
-    _keeper: Child,
+    _kept: Kept,
 }
 
 /// A queue of a test and where its redrive leads.
@@ -119,6 +106,11 @@ impl Engine {
             json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource });
         let policy = json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string();
         self.as_root(sign::S3, "PUT", &format!("/{bucket}?policy="), &[], &policy);
+    }
+
+    /// Takes an object away, by its path: bucket and key.
+    pub fn remove(&self, path: &str) {
+        self.as_root(sign::S3, "DELETE", path, &[], "");
     }
 
     /// How many objects are in the bucket.
@@ -209,10 +201,8 @@ impl Engine {
         let _ = fs::remove_dir_all(&state);
         fs::create_dir_all(&state).unwrap();
         let root = Credentials::of_key(&format!("AKIAROOT{}", std::process::id()), "root-secret");
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(program)
-            .arg(&state)
+        let mut ministack = Command::new(program);
+        ministack
             .env("BIND_HOST", "127.0.0.1")
             .env("MINISTACK_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
@@ -223,21 +213,22 @@ impl Engine {
             .env_remove("AWS_SESSION_TOKEN")
             .env("TMPDIR", &state)
             .env("STATE_DIR", state.join("state"))
-            .env("S3_DATA_DIR", state.join("s3"))
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sh runs");
+            .env("S3_DATA_DIR", state.join("s3"));
+        let mut kept = Kept::start(&ministack, &state);
         let endpoint = format!("http://127.0.0.1:{port}");
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            if keeper.try_wait().expect("the keeper can be waited for").is_some() {
+            if kept.has_ended() {
                 return None;
             }
             if is_ready(&endpoint) {
-                return Some(Engine { endpoint, user: root.clone(), root, _keeper: keeper });
+                return Some(Engine { endpoint, user: root.clone(), root, _kept: kept });
             }
-            let log = || fs::read_to_string(state.join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "ministack is not ready after {READY_WITHIN:?}:\n{}", log());
+            assert!(
+                Instant::now() < deadline,
+                "ministack is not ready after {READY_WITHIN:?}:\n{}",
+                kept.log()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::aws::Stack;
 use crate::curl::{Urls, upload};
 use crate::engine::engine;
 use crate::imds::Imds;
 use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{Program, wait_within};
+use crate::stack::Stack;
 
 /// A second worker, and what a dead one held.
 const LONGEST: Duration = Duration::from_secs(120);

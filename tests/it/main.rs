@@ -7,18 +7,26 @@ mod attacks;
 mod aws;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
+mod cdn;
 mod contract;
 mod curl;
 mod engine;
 mod http;
 mod imds;
 mod interruption;
+mod kept;
 mod local;
-#[cfg(target_os = "linux")]
-mod machine;
+#[cfg(target_os = "linux")] // they are made of network namespaces
+mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod pictures;
 mod program;
 mod raw;
+mod relay;
+mod stack;
 mod tidy;
+#[cfg(target_os = "linux")] // it is of the tests that boot one
+mod virtual_machine;
+#[cfg(target_os = "linux")] // each is on a machine of its own
+mod workers;

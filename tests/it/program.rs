@@ -86,10 +86,15 @@ impl Program {
         rest.split(' ').next().unwrap_or_default().to_owned()
     }
 
-    /// How many lines so far contain all of `parts`.
-    pub fn count_lines_with(&self, parts: &[&str]) -> usize {
+    /// The lines so far that contain all of `parts`.
+    pub fn lines_with(&self, parts: &[&str]) -> Vec<String> {
         let lines = self.log.lines.lock().unwrap();
-        lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+        lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).cloned().collect()
+    }
+
+    /// How many there are.
+    pub fn count_lines_with(&self, parts: &[&str]) -> usize {
+        self.lines_with(parts).len()
     }
 
     /// SIGTERM.
@@ -223,6 +228,11 @@ pub mod tempdir {
 
         pub fn path(&self) -> &Path {
             &self.0
+        }
+
+        /// Leaves it for another to take away.
+        pub fn keep(mut self) -> PathBuf {
+            std::mem::take(&mut self.0)
         }
     }
 

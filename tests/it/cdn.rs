@@ -1,0 +1,193 @@
+//! Viewers behind a cache: nginx in the place of CloudFront, which remembers that a thumbnail was not there yet.
+//!
+//! The template lets CloudFront remember a 403 or 404 for 1 second where its default is 10. Both are tried, on the same image.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::curl::{Reply, curl, upload};
+use crate::engine::{engine, free_port};
+use crate::kept::Kept;
+use crate::pictures::{self, look};
+use crate::program::{Program, tempdir, wait_until};
+use crate::stack::Stack;
+
+/// What CloudFront does, as far as it matters here: it asks the bucket without the query string, keeps what it got by the path
+/// and for as long as the answer's `Cache-Control` says, and has a time of its own for errors.
+const CONFIGURATION: &str = "
+daemon off;
+master_process off;
+pid DIRECTORY/pid;
+error_log stderr warn;
+events {}
+http {
+    access_log off;
+    client_body_temp_path DIRECTORY/body;
+    fastcgi_temp_path DIRECTORY/fastcgi;
+    proxy_temp_path DIRECTORY/proxy;
+    scgi_temp_path DIRECTORY/scgi;
+    uwsgi_temp_path DIRECTORY/uwsgi;
+    proxy_cache_path DIRECTORY/cache keys_zone=images:1m inactive=1h;
+    server {
+        listen 127.0.0.1:PORT;
+        location / {
+            proxy_pass ORIGIN$uri;
+            proxy_http_version 1.1;
+            proxy_set_header Connection '';
+            proxy_cache images;
+            proxy_cache_key $uri;
+            proxy_cache_valid 403 404 ERRORS_FOR;
+            add_header X-Cache-Status $upstream_cache_status always;
+        }
+    }
+}
+";
+
+/// A running nginx.
+struct Cdn {
+    url: String,
+    _kept: Kept,
+}
+
+impl Cdn {
+    /// In front of an origin; errors are remembered for so long.
+    fn start(origin: &str, errors_for: Duration) -> Cdn {
+        // Other test processes may be after the same port at the same time.
+        (0..10).find_map(|_| Cdn::start_on(free_port(), origin, errors_for)).expect("nginx starts")
+    }
+
+    /// None if nginx ended, as it does when the port is taken.
+    fn start_on(port: u16, origin: &str, errors_for: Duration) -> Option<Cdn> {
+        let directory = tempdir::TempDir::new();
+        let path = directory.path().to_str().expect("a path in UTF-8");
+        let configuration = CONFIGURATION
+            .replace("DIRECTORY", path)
+            .replace("PORT", &port.to_string())
+            .replace("ORIGIN", origin)
+            .replace("ERRORS_FOR", &format!("{}s", errors_for.as_secs()));
+        fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
+        let nginx = || {
+            let mut nginx = Command::new("nginx");
+            // Debian has it where the path of an ordinary user does not lead.
+            nginx.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
+            nginx.args(["-e", "stderr", "-p", path, "-c", "nginx.conf"]);
+            nginx
+        };
+        let tested = nginx().arg("-t").output().unwrap_or_else(|error| {
+            panic!("nginx is needed, for want of a CloudFront: apt-get install nginx-light ({error})")
+        });
+        assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+        let nginx = nginx();
+        let mut kept = Kept::start(&nginx, &directory.keep());
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let ended = wait_until("nginx listens", || {
+            let ended = kept.has_ended();
+            (ended || listens()).then_some(ended)
+        });
+        (!ended).then(|| Cdn { url: format!("http://127.0.0.1:{port}"), _kept: kept })
+    }
+}
+
+/// How the cache came by its answer: `MISS`, `HIT`, or `EXPIRED` when it had one and asked again.
+fn cache_status(reply: &Reply) -> &str {
+    reply.header("X-Cache-Status").unwrap_or_else(|| panic!("not from the cache: {reply:?}"))
+}
+
+/// What a viewer saw who asked until there was a picture.
+struct Seen {
+    at: Instant,
+    picture: Reply,
+    /// How the cache came by the answers before.
+    before: Vec<String>,
+}
+
+fn look_until_seen(url: &str) -> Seen {
+    let mut before = Vec::new();
+    wait_until(url, || {
+        let reply = curl(&[url]);
+        if reply.status == 200 {
+            return Some(Seen { at: Instant::now(), picture: reply, before: std::mem::take(&mut before) });
+        }
+        assert_eq!(reply.status, 404, "{reply:?}");
+        before.push(cache_status(&reply).to_owned());
+        None
+    })
+}
+
+/// Asks too early, and sees that it is remembered. A query string is no way around it.
+fn not_there_yet(url: &str) {
+    let reply = curl(&[url]);
+    assert_eq!((reply.status, cache_status(&reply)), (404, "MISS"), "{url}");
+    wait_until("the 404 is remembered", || {
+        let reply = curl(&[&format!("{url}?again")]);
+        assert_eq!(reply.status, 404, "{reply:?}");
+        (cache_status(&reply) == "HIT").then_some(()) // on a slow machine it may have been forgotten again
+    });
+}
+
+#[test]
+fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
+    let (short, default) = (Duration::from_secs(1), Duration::from_secs(10));
+    let ours = Cdn::start(&engine().endpoint, short);
+    let theirs = Cdn::start(&engine().endpoint, default);
+    let stack = Stack::shown_by(&ours.url);
+    let picture = pictures::jpeg(1600, 1200);
+    let urls = upload(&stack.url, &picture).urls();
+    assert!(urls.small.starts_with(&ours.url), "{urls:?}");
+    assert_eq!(curl(&[&urls.original]).body, picture);
+
+    // No worker yet. Whoever asks now is remembered.
+    let path = urls.small.strip_prefix(&ours.url).expect("it was asserted");
+    let small_of_theirs = format!("{}{path}", theirs.url);
+    not_there_yet(&urls.small);
+    let early = Instant::now();
+    not_there_yet(&small_of_theirs);
+
+    let (stored, seen) = thread::scope(|scope| {
+        let viewer = scope.spawn(|| look_until_seen(&urls.small));
+        let worker = Program::start("worker", &[], &stack.environment);
+        worker.line_with(&["outcome=done"]);
+        (Instant::now(), viewer.join().expect("it was seen"))
+    });
+    let seen_of_theirs = look_until_seen(&small_of_theirs);
+    assert!(seen.at < early + default, "as late as with CloudFront's default");
+    assert_eq!(seen_of_theirs.before.first().map(String::as_str), Some("HIT"), "it is not seen there yet");
+
+    for (name, seen) in [("1 s", &seen), ("10 s", &seen_of_theirs)] {
+        let late = seen.at.saturating_duration_since(stored).as_secs_f64();
+        println!("errors remembered for {name}: a thumbnail is seen {late:.1} s after it is stored");
+        let from_cache = seen.before.iter().all(|status| status == "HIT" || status == "EXPIRED");
+        assert!(from_cache, "{:?}", seen.before);
+        assert_eq!(cache_status(&seen.picture), "EXPIRED", "the store was asked again");
+        assert_eq!(look(&seen.picture.body), ("jpg", 100, 100));
+    }
+
+    a_picture_is_kept(&urls.small, path, &seen.picture.body);
+}
+
+/// Past the store: an object is never rewritten, so neither is it asked for again.
+fn a_picture_is_kept(url: &str, path: &str, picture: &[u8]) {
+    let is_kept = |url: &str| {
+        let reply = curl(&[url]);
+        assert_eq!((reply.status, cache_status(&reply)), (200, "HIT"), "{url}: {}", reply.head);
+        assert_eq!(reply.header("Cache-Control"), Some("public, max-age=31536000, immutable"));
+        assert_eq!(reply.header("Content-Type"), Some("image/jpeg"));
+        assert_eq!(reply.body, picture);
+    };
+    is_kept(url);
+    is_kept(&format!("{url}?uploads")); // on S3 itself a query string may ask for something else
+    for unknown in ["small.png", "small.jpg/", "tiny.jpg"].map(|name| url.replace("small.jpg", name)) {
+        let asked = [unknown.clone(), format!("{unknown}?again")].map(|unknown| {
+            let reply = curl(&[&unknown]);
+            (reply.status, cache_status(&reply).to_owned())
+        });
+        assert_eq!(asked[0], (404, "MISS".to_owned()), "{unknown}");
+        assert_eq!(asked[1].0, 404, "{unknown}");
+    }
+    is_kept(url);
+    engine().remove(path);
+    assert_eq!(curl(&[&format!("{}{path}", engine().endpoint)]).status, 404);
+    is_kept(url);
+}
