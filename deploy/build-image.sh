@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: deploy/build-image.sh DIRECTORY}
 
-for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk objcopy:binutils cargo:rustup \
+for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk objcopy:binutils systemd-analyze:systemd cargo:rustup \
     /usr/lib/systemd/boot/efi/linuxx64.efi.stub:systemd-boot-efi; do
     command -v "${tool%:*}" >/dev/null || test -e "${tool%:*}" || {
         echo "build-image.sh needs ${tool%:*}: install the package ${tool#*:}" >&2
@@ -65,6 +65,7 @@ mmdebstrap --variant=minbase --mode=root \
     --customize-hook='systemctl --root="$1" enable systemd-networkd image-sharer-user-data worker server' \
     --customize-hook='systemctl --root="$1" mask getty@tty1 serial-getty@ttyS0 getty-static apt-daily.timer \
         apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap fstrim.timer systemd-networkd-wait-online' \
+    --customize-hook='systemd-analyze --root="$1" --man=no verify image-sharer-user-data.service worker.service server.service' \
     --customize-hook='echo "root:*" | chroot "$1" chpasswd --encrypted' \
     --customize-hook=': >"$1/etc/machine-id"' \
     --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/ldconfig/* "$1"/var/log/*' \

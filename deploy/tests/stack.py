@@ -65,7 +65,7 @@ class Checkout:
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name)
         (self.path / "deploy").mkdir()
-        for script in ["deploy.sh", "destroy.sh", "aws.sh"]:
+        for script in ["deploy.sh", "destroy.sh", "import-image.sh", "aws.sh"]:
             shutil.copy(ROOT / "deploy" / script, self.path / "deploy")
         (self.path / "deploy/template.yaml").write_text(template(without))
         shutil.copytree(ROOT / "init", self.path / "init")
@@ -80,7 +80,7 @@ class Checkout:
         self.release = release
 
     def run(self, script, variables, *arguments):
-        """Both outputs of deploy.sh or destroy.sh, and the exit code."""
+        """Both outputs of a script, and the exit code."""
         done = subprocess.run(
             [self.path / "deploy" / script, *arguments],
             env={**os.environ, **variables, "PATH": f"{self.path / 'bin'}:{os.environ['PATH']}"},

@@ -237,6 +237,14 @@ class Deploy(unittest.TestCase):
         output, code = self.checkout.run("destroy.sh", nowhere, "--dry-run", "--stack", "dry")
         self.assertEqual(code, 0, output)
         self.assertIn("aws cloudformation delete-stack --stack-name dry", output)
+        disk = self.checkout.path / "disk.raw"
+        disk.write_bytes(b"a disk")
+        output, code = self.checkout.run("import-image.sh", nowhere, "--dry-run", disk)
+        self.assertEqual(code, 0, output)
+        for part in [f"aws s3 cp --only-show-errors {disk} s3://", "aws ec2 import-snapshot", "aws s3 rb", "ami-…\n"]:
+            self.assertIn(part, output)
+        for option in ["--boot-mode uefi", "--imds-support v2.0", "--root-device-name /dev/xvda", "SnapshotId=SNAPSHOT"]:
+            self.assertRegex(output, f"aws ec2 register-image .*{option}")
 
     def test_what_goes_wrong_says_what_to_do(self):
         no_region = self.engine.root | {"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
@@ -247,6 +255,7 @@ class Deploy(unittest.TestCase):
             ("deploy.sh", self.engine.root, ["--stack", "wrong", "ScaleOn=moon"], "ScaleOn"),
             ("destroy.sh", self.engine.root, ["--stack", "absent"], "does not exist"),
             ("destroy.sh", self.engine.root, ["--stack"], "followed by a name"),
+            ("import-image.sh", self.engine.root, ["absent/disk.raw"], "make it with deploy/build-image.sh absent"),
         ]:
             with self.subTest(f"{script} {arguments}"):
                 output, code = self.checkout.run(script, variables, *arguments)

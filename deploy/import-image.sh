@@ -1,0 +1,32 @@
+#!/bin/sh
+# Registers the disk of deploy/build-image.sh as an AMI, and prints its id for deploy/deploy.sh --image-id. Needs the aws command with
+# credentials and a region, and in the account the role vmimport, with which EC2 reads the disk from the bucket:
+# https://docs.aws.amazon.com/vm-import/latest/userguide/required-permissions.html
+set -eu
+. "$(dirname "$0")/aws.sh"
+
+dry=''
+[ "${1-}" != --dry-run ] || { dry=yes && shift; }
+[ $# -eq 1 ] || fail "deploy/import-image.sh [--dry-run] DISK, such as target/image/disk.raw"
+disk=$1
+[ -f "$disk" ] || fail "There is no $disk: make it with deploy/build-image.sh $(dirname "$disk")."
+
+# One disk has one name, so that what has been imported is not imported again.
+name=my-little-image-sharer-$(sha256sum "$disk" | cut -c 1-16)
+bucket=$name-$(ask ACCOUNT sts get-caller-identity --query Account)
+known=$(ask None ec2 describe-images --owners self --filters "Name=name,Values=$name" --query 'Images[0].ImageId')
+[ "$known" = None ] || { echo "$known" && exit; }
+
+# A bucket for as long as it takes.
+run s3 mb "s3://$bucket" >&2
+trap 'run s3 rb --force "s3://$bucket" >&2' EXIT
+run s3 cp --only-show-errors "$disk" "s3://$bucket/disk.raw" >&2
+task=$(ask TASK ec2 import-snapshot --query ImportTaskId \
+    --disk-container "Format=RAW,UserBucket={S3Bucket=$bucket,S3Key=disk.raw}")
+run ec2 wait snapshot-imported --import-task-ids "$task" >&2 ||
+    fail "See why: aws ec2 describe-import-snapshot-tasks --import-task-ids $task"
+snapshot=$(ask SNAPSHOT ec2 describe-import-snapshot-tasks --import-task-ids "$task" \
+    --query 'ImportSnapshotTasks[0].SnapshotTaskDetail.SnapshotId')
+ask ami-… ec2 register-image --name "$name" --query ImageId --architecture x86_64 --virtualization-type hvm \
+    --boot-mode uefi --ena-support --imds-support v2.0 --root-device-name /dev/xvda \
+    --block-device-mappings "DeviceName=/dev/xvda,Ebs={SnapshotId=$snapshot,VolumeType=gp3}"
