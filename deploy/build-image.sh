@@ -8,8 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: deploy/build-image.sh DIRECTORY}
 
-for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk objcopy:binutils systemd-analyze:systemd cargo:rustup \
-    /usr/lib/systemd/boot/efi/linuxx64.efi.stub:systemd-boot-efi; do
+for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mtools sfdisk:fdisk objcopy:binutils \
+    systemd-analyze:systemd cargo:rustup /usr/lib/systemd/boot/efi/linuxx64.efi.stub:systemd-boot-efi; do
     command -v "${tool%:*}" >/dev/null || test -e "${tool%:*}" || {
         echo "build-image.sh needs ${tool%:*}: install the package ${tool#*:}" >&2
         exit 1

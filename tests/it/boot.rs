@@ -81,9 +81,8 @@ fn a_server_starts_from_the_same_image() {
     let (mut machine, _imds) = machine("server", &stack);
     machine.boot();
     let url = format!("http://127.0.0.1:{}", machine.forwarded_port);
-    wait_within(PATIENCE, "the server serves", || {
-        (curl(&[&format!("{url}/healthz")]).status == 200).then_some(())
-    });
+    machine.console_line(1, &["info serving address="]);
+    assert_eq!(curl(&[&format!("{url}/healthz")]).status, 200);
     let picture = pictures::jpeg(1200, 900);
     let urls = upload(&url, &picture).urls();
     stack.drain();
