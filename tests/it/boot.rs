@@ -11,6 +11,9 @@ use crate::program::wait_within;
 use crate::stack::Stack;
 use crate::virtual_machine::{HOST, Machine, PATIENCE};
 
+/// What a worker says when it starts.
+const STARTS: &[&str] = &["info working jobs="];
+
 /// User data for a machine of that role on the stack's bucket and queue.
 fn user_data(role: &str, stack: &Stack) -> String {
     let of_the_machine =
@@ -43,14 +46,12 @@ fn a_worker_starts_at_boot_and_comes_back_whatever_happens() {
     let stack = Stack::start();
     let (mut machine, imds) = machine("worker", &stack);
     let picture = pictures::jpeg(1200, 900);
-    // The worker has started for so many times, and does a job.
-    let works = |machine: &Machine, starts: usize| {
-        machine.console_line(starts, &["info working jobs="]);
-        thumbnails_appear(&upload(&stack.url, &picture).urls(), &picture);
-    };
+    let does_a_job = || thumbnails_appear(&upload(&stack.url, &picture).urls(), &picture);
+    let starts = |machine: &Machine| machine.count_on_console(STARTS);
 
     machine.boot();
-    works(&machine, 1);
+    machine.console_line(1, STARTS);
+    does_a_job();
 
     imds.set("probe", "ps");
     let line = machine.console_line(1, &["/usr/local/bin/worker"]);
@@ -59,18 +60,22 @@ fn a_worker_starts_at_boot_and_comes_back_whatever_happens() {
     println!("ps on the console: {line}");
 
     imds.set("probe", "kill");
-    machine.console_line(2, &["info working jobs="]);
+    machine.console_line(2, STARTS);
     imds.set("probe", "");
-    works(&machine, 2);
+    does_a_job();
 
+    let before = starts(&machine);
     machine.reset();
-    works(&machine, 3);
+    machine.console_line(before + 1, STARTS);
+    does_a_job();
 
+    let before = starts(&machine);
     machine.power_off();
     let waiting = upload(&stack.url, &picture).urls();
     machine.boot();
+    machine.console_line(before + 1, STARTS);
     thumbnails_appear(&waiting, &picture);
-    works(&machine, 4);
+    does_a_job();
     assert!(stack.depth().is_empty());
 }
 

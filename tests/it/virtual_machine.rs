@@ -5,7 +5,7 @@
 //! stand-in each second for something to do: `ps` prints the processes on the console, `kill` sends SIGKILL to the programs.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -150,11 +150,21 @@ impl Machine {
         assert!(status.success(), "{status}");
     }
 
+    /// Says the button's name to qemu's monitor, which hears nothing from a caller that hangs up before it has answered. If the
+    /// machine has just turned itself off, nobody is there; whoever waits for that finds out.
     fn press(&self, button: &str) {
-        // It may just have turned itself off; that is found out by whoever waits for it.
-        if let Ok(mut monitor) = UnixStream::connect(self.path("monitor")) {
-            let _ = writeln!(monitor, "{button}");
-        }
+        let Ok(mut monitor) = UnixStream::connect(self.path("monitor")) else { return };
+        monitor.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        await_prompt(&mut monitor);
+        let _ = writeln!(monitor, "{button}");
+        await_prompt(&mut monitor);
+    }
+
+    /// How many lines of the console have all of these parts.
+    pub fn count_on_console(&self, parts: &[&str]) -> usize {
+        let console = fs::read(self.path("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console).into_owned();
+        console.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
     }
 
     /// Waits until the console has shown that many lines with all of these parts, and returns the last.
@@ -179,6 +189,17 @@ impl Drop for Machine {
             let console = fs::read(self.path("console")).unwrap_or_default();
             let log = fs::read(self.path("qemu.log")).unwrap_or_default();
             eprintln!("{}\n{}", String::from_utf8_lossy(&log), String::from_utf8_lossy(&console));
+        }
+    }
+}
+
+fn await_prompt(monitor: &mut UnixStream) {
+    let mut heard = Vec::new();
+    let mut part = [0; 1024];
+    while !heard.ends_with(b"(qemu) ") {
+        match monitor.read(&mut part) {
+            Ok(length) if length > 0 => heard.extend(&part[..length]),
+            _ => return,
         }
     }
 }
