@@ -3,7 +3,8 @@
 # programs and their units, and nothing to log in with. Which program runs is decided at boot by user data, see init/.
 #
 # Nothing is mounted and no loop device is used, so this works in a container too; it needs root, for the owners of files.
-# Given the same Debian packages the disk is the same to the last bit.
+# Given the same Debian packages and commit the disk is the same but for what e2fsprogs 1.47.0 takes from the clock: the times of its
+# superblock and the change times of its inodes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: deploy/build-image.sh DIRECTORY}
@@ -19,7 +20,7 @@ test "$(id -u)" = 0 || { echo "build-image.sh needs root, so that files in the i
 
 # All times and names that would differ from one build to the next are of the last commit, or are written here.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1700000000)
-export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH
 disk_id=6d6c6973-0000-4000-8000-000000000000
 esp_id=6d6c6973-0000-4000-8000-000000000001
 root_id=6d6c6973-0000-4000-8000-000000000002
@@ -84,6 +85,9 @@ objcopy \
     --add-section .linux="$kernel" --change-section-vma .linux=0x2000000 \
     --add-section .initrd="$initrd" --change-section-vma .initrd=0x4000000 \
     /usr/lib/systemd/boot/efi/linuxx64.efi.stub "$out/BOOTX64.EFI"
+# The time of linking is eight bytes into the header that byte 60 points to (Microsoft PE Format, "COFF File Header").
+coff=$(od --address-radix=n --format=u4 --skip-bytes=60 --read-bytes=4 "$out/BOOTX64.EFI")
+dd if=/dev/zero of="$out/BOOTX64.EFI" bs=1 seek=$((coff + 8)) count=4 conv=notrunc status=none
 touch --date="@$SOURCE_DATE_EPOCH" "$out/BOOTX64.EFI"
 rm -rf "$out"/root/boot/* "$out"/root/vmlinuz* "$out"/root/initrd.img*
 
