@@ -47,7 +47,7 @@ fn a_worker_starts_at_boot_and_comes_back_whatever_happens() {
     let (mut machine, imds) = machine("worker", &stack);
     let picture = pictures::jpeg(1200, 900);
     let does_a_job = || thumbnails_appear(&upload(&stack.url, &picture).urls(), &picture);
-    let starts = |machine: &Machine| machine.count_on_console(STARTS);
+    let starts = |machine: &Machine| machine.console_lines(STARTS).len();
 
     machine.boot();
     machine.console_line(1, STARTS);

@@ -4,19 +4,22 @@
 //! The image itself has nothing to look in with. Into a copy of it goes one unit of the tests, which asks the metadata service
 //! stand-in each second for something to do: `ps` prints the processes on the console, `kill` sends SIGKILL to the programs.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::imds::Imds;
+use crate::kept::Kept;
 use crate::program::tempdir::TempDir;
 use crate::program::wait_within;
 
 /// What boots in half a minute takes longer on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+const BETWEEN_PRESSES: Duration = Duration::from_secs(10);
 
 /// What the host is called inside: slirp's alias for this machine's loopback.
 pub const HOST: &str = "169.254.0.2";
@@ -48,11 +51,11 @@ done
 
 /// A disk of its own, and the machine if it is on.
 pub struct Machine {
+    running: Option<Kept>, // first, so that it is off before its disk goes
     directory: TempDir,
     imds_port: u16,
     /// Port of this machine that leads to the server's inside.
     pub forwarded_port: u16,
-    running: Option<Child>,
 }
 
 impl Machine {
@@ -91,44 +94,35 @@ impl Machine {
 
     /// Turns it on.
     pub fn boot(&mut self) {
-        let _ = fs::remove_file(self.path("monitor"));
-        let console = self.path("console");
-        let log = File::options().create(true).append(true).open(self.path("qemu.log")).unwrap();
-        let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args([
-            "-accel",
-            "tcg",
-            "-cpu",
-            "max",
-            "-smp",
-            "2",
-            "-m",
-            "512",
-            "-nodefaults",
-            "-display",
-            "none",
-        ])
-        .arg("-drive")
-        .arg(format!("if=pflash,format=raw,readonly=on,file={FIRMWARE}"))
-        .arg("-drive")
-        .arg(format!("if=pflash,format=raw,file={}", self.path("variables").display()))
-        .arg("-drive")
-        .arg(format!("if=none,id=disk,format=raw,file={}", self.path("disk").display()))
-        .args(["-device", "nvme,drive=disk,serial=1"])
-        .arg("-netdev")
-        .arg(format!(
-            "user,id=net,net=169.254.0.0/16,host={HOST},dhcpstart=169.254.0.15,\
-                 hostfwd=tcp:127.0.0.1:{}-:8080,guestfwd=tcp:169.254.169.254:80-cmd:nc 127.0.0.1 {}",
+        let directory = self.path("running");
+        fs::create_dir_all(&directory).unwrap();
+        let drive = |name| self.path(name).display().to_string();
+        let network = format!(
+            "user,id=net,net=169.254.0.0/16,host={HOST},dhcpstart=169.254.0.15,hostfwd=tcp:127.0.0.1:{}-:8080,\
+             guestfwd=tcp:169.254.169.254:80-cmd:nc 127.0.0.1 {}",
             self.forwarded_port, self.imds_port
-        ))
-        .args(["-device", "virtio-net-pci,netdev=net"])
-        .arg("-chardev")
-        .arg(format!("file,id=serial,append=on,path={}", console.display()))
-        .args(["-serial", "chardev:serial"])
-        .arg("-monitor")
-        .arg(format!("unix:{},server=on,wait=off", self.path("monitor").display()));
-        let child = qemu.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
-        self.running = Some(child.expect("the package qemu-system-x86 is installed"));
+        );
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.arg("-nodefaults");
+        for (option, value) in [
+            ("-accel", "tcg"),
+            ("-cpu", "max"),
+            ("-smp", "2"),
+            ("-m", "512"),
+            ("-display", "none"),
+            ("-drive", &format!("if=pflash,format=raw,readonly=on,file={FIRMWARE}")),
+            ("-drive", &format!("if=pflash,format=raw,file={}", drive("variables"))),
+            ("-drive", &format!("if=none,id=disk,format=raw,file={}", drive("disk"))),
+            ("-device", "nvme,drive=disk,serial=1"),
+            ("-netdev", &network),
+            ("-device", "virtio-net-pci,netdev=net"),
+            ("-chardev", &format!("file,id=serial,append=on,path={}", self.path("console").display())),
+            ("-serial", "chardev:serial"),
+            ("-monitor", &format!("unix:{},server=on,wait=off", self.path("running/monitor").display())),
+        ] {
+            qemu.args([option, value]);
+        }
+        self.running = Some(Kept::start(&qemu, &directory));
     }
 
     /// The reset button, which leaves no time for anything.
@@ -139,35 +133,36 @@ impl Machine {
     /// The power button, which asks the system to stop; waits until it has. What listens to the button may start later than the
     /// programs, so it is pressed again now and then.
     pub fn power_off(&mut self) {
-        let mut presses = (0..30).map(|press| Instant::now() + press * Duration::from_secs(10)).peekable();
-        let status = wait_within(PATIENCE, "it turns itself off", || {
-            if presses.next_if(|at| *at <= Instant::now()).is_some() {
+        let mut next_press = Instant::now();
+        wait_within(PATIENCE, "it turns itself off", || {
+            if Instant::now() >= next_press {
+                next_press += BETWEEN_PRESSES;
                 self.press("system_powerdown");
             }
-            self.running.as_mut().expect("it is on").try_wait().unwrap()
+            self.running.as_mut().expect("it is on").has_ended().then_some(())
         });
         self.running = None;
-        assert!(status.success(), "{status}");
     }
 
     /// Says the button's name to qemu's monitor, which hears nothing from a caller that hangs up before it has answered. If the
     /// machine has just turned itself off, nobody is there; whoever waits for that finds out.
     fn press(&self, button: &str) {
-        let Ok(mut monitor) = UnixStream::connect(self.path("monitor")) else { return };
+        let Ok(mut monitor) = UnixStream::connect(self.path("running/monitor")) else { return };
         monitor.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         await_prompt(&mut monitor);
         let _ = writeln!(monitor, "{button}");
         await_prompt(&mut monitor);
     }
 
-    /// How many lines of the console have all of these parts.
-    pub fn count_on_console(&self, parts: &[&str]) -> usize {
+    /// The lines of the console that have all of these parts.
+    pub fn console_lines(&self, parts: &[&str]) -> Vec<String> {
         let console = fs::read(self.path("console")).unwrap_or_default();
-        let console = String::from_utf8_lossy(&console).into_owned();
-        console.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+        let console = String::from_utf8_lossy(&console);
+        let lines = console.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+        lines.map(|line| line.trim().to_owned()).collect()
     }
 
-    /// Waits until the console has shown that many lines with all of these parts, and returns the last.
+    /// Waits until the console has shown that many such lines, and returns the last.
     pub fn console_line(&self, count: usize, parts: &[&str]) -> String {
         wait_within(PATIENCE, &format!("{count} lines with {parts:?} on the console"), || {
             let console = fs::read(self.path("console")).unwrap_or_default();
@@ -181,14 +176,10 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Some(machine) = &mut self.running {
-            let _ = machine.kill();
-            let _ = machine.wait();
-        }
         if std::thread::panicking() {
+            let log = self.running.as_ref().map(Kept::log).unwrap_or_default();
             let console = fs::read(self.path("console")).unwrap_or_default();
-            let log = fs::read(self.path("qemu.log")).unwrap_or_default();
-            eprintln!("{}\n{}", String::from_utf8_lossy(&log), String::from_utf8_lossy(&console));
+            eprintln!("{log}\n{}", String::from_utf8_lossy(&console));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::idct::{Block, Idct};
 use super::{Channels, Fit, decode};
 use crate::format::ThumbnailFormat::Png;
 use crate::thumbnail::make;
-use crate::thumbnail::tests::pictures::{distance, jpeg, jpeg_of, jpeg_with, noise, png};
+use crate::thumbnail::tests::pictures::{distance, find_marker, jpeg, jpeg_of, jpeg_with, noise, png};
 
 const MAX_PIXELS: u64 = 40_000_000;
 const PROGRESSIVE: &[u8] = include_bytes!("fixtures/progressive.jpg");
@@ -125,7 +125,7 @@ fn scaling_in_the_decoder_moves_nothing() {
 fn what_fills_up_a_block_does_not_show() {
     let filled = RgbImage::from_fn(16, 16, |x, y| if x < 12 && y < 12 { Rgb([255; 3]) } else { Rgb([0; 3]) });
     let mut jpeg = jpeg_with(&filled, |encoder| encoder.set_sampling_factor(SamplingFactor::R_4_4_4));
-    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let frame = find_marker(&jpeg, 0xc0);
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0, 12, 0, 12]);
     let white = make(&jpeg, Png, Fit::Cover, MAX_PIXELS).unwrap();
     let [.., large] = white.files.each_ref().map(|file| read_png(file));
@@ -140,12 +140,12 @@ fn what_is_missing_is_noticed_though_the_file_ends_as_it_should() {
         assert!(decode(&cut, Fit::Cover, MAX_PIXELS).is_err(), "{share} % of it");
     }
     let mut restarts = jpeg_with(&noise(200, 150), |encoder| encoder.set_restart_interval(2));
-    let marker = restarts.windows(2).position(|pair| pair == [0xff, 0xd3]).unwrap();
+    let marker = find_marker(&restarts, 0xd3);
     restarts[marker + 1] = 0xd5;
     assert!(decode(&restarts, Fit::Cover, MAX_PIXELS).is_err(), "a restart marker out of turn");
     restarts.drain(marker..marker + 2);
     assert!(decode(&restarts, Fit::Cover, MAX_PIXELS).is_err(), "no restart marker");
-    let first = PROGRESSIVE_444.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let first = find_marker(PROGRESSIVE_444, 0xda);
     let is_marker = |pair: &[u8]| pair[0] == 0xff && pair[1] != 0;
     let length = 2 + PROGRESSIVE_444[first + 2..].windows(2).position(is_marker).unwrap();
     let headless = [&PROGRESSIVE_444[..first], &PROGRESSIVE_444[first + length..]].concat();

@@ -8,7 +8,7 @@ use crate::thumbnail::{Fit, cost, make};
 #[test]
 fn too_many_pixels_are_refused_on_the_headers_word() {
     let mut jpeg = jpeg(&quadrants(64, 64));
-    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let frame = find_marker(&jpeg, 0xc0);
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
     let png = png_of((30_000, 30_000), [8, 6, 0], &[], &[0; 1000]);
     let gif = gif_on_canvas(hidden_red(4, 4), (0, 0), (65_000, 65_000));
@@ -146,7 +146,7 @@ fn scans_behind_the_end_marker_are_not_counted() {
 #[test]
 fn cost_does_not_overflow_without_a_cap_on_pixels() {
     let mut jpeg = jpeg(&quadrants(64, 64));
-    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    let frame = find_marker(&jpeg, 0xc0);
     jpeg[frame + 5..frame + 9].fill(0xff);
     assert!(cost(&jpeg, u64::MAX).unwrap() > 65_535 * 65_535 / 64);
 }
@@ -154,11 +154,8 @@ fn cost_does_not_overflow_without_a_cap_on_pixels() {
 #[test]
 fn odd_words_about_colour_are_read_as_browsers_read_them() {
     let original = jpeg(&quadrants(640, 640));
-    let jfif_length = 4 + usize::from(u16::from_be_bytes([original[4], original[5]]));
-    let (frame, scan) = (
-        original.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap(),
-        original.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap(),
-    );
+    let jfif_length = jfif_end(&original);
+    let (frame, scan) = (find_marker(&original, 0xc0), find_marker(&original, 0xda));
     // The names of a wide-gamut encoding; and an Adobe segment that speaks of four components.
     let mut wide = original.clone();
     for (component, name) in [1, 34, 35].into_iter().enumerate() {

@@ -60,6 +60,16 @@ pub fn jpeg_of(samples: &[u8], width: u16, height: u16, color: ColorType) -> Vec
     file
 }
 
+/// Where the first such marker of a JPEG is.
+pub fn find_marker(jpeg: &[u8], marker: u8) -> usize {
+    jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap()
+}
+
+/// Where its JFIF segment ends, which is the first.
+pub fn jfif_end(jpeg: &[u8]) -> usize {
+    4 + usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]))
+}
+
 pub fn png(picture: impl Into<DynamicImage>) -> Vec<u8> {
     let mut file = std::io::Cursor::new(Vec::new());
     picture.into().write_to(&mut file, image::ImageFormat::Png).unwrap();

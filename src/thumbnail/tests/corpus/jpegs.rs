@@ -2,7 +2,7 @@
 
 use jpeg_encoder::{ColorType, SamplingFactor};
 
-use super::super::pictures::{exif, jpeg_of, jpeg_with};
+use super::super::pictures::{exif, find_marker, jfif_end, jpeg_of, jpeg_with};
 use super::*;
 
 /// The scene by libjpeg-turbo, whose ten progressive scans refine one another, and whose CMYK is inverted as Adobe's is.
@@ -85,20 +85,12 @@ fn rgb(picture: &RgbImage, adobe: bool) -> Vec<u8> {
     let as_is = jpeg_of(picture, picture.width() as u16, picture.height() as u16, ColorType::Ycbcr);
     let segment: &[u8] = if adobe { b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0" } else { b"" };
     let mut file = [&as_is[..2], segment, &as_is[jfif_end(&as_is)..]].concat();
-    let (frame, scan) = (find(&file, [0xff, 0xc0]), find(&file, [0xff, 0xda]));
+    let (frame, scan) = (find_marker(&file, 0xc0), find_marker(&file, 0xda));
     for (i, name) in (if adobe { [1, 2, 3] } else { *b"RGB" }).into_iter().enumerate() {
         file[frame + 10 + 3 * i] = name;
         file[scan + 5 + 2 * i] = name;
     }
     file
-}
-
-fn jfif_end(jpeg: &[u8]) -> usize {
-    4 + usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]))
-}
-
-fn find(jpeg: &[u8], marker: [u8; 2]) -> usize {
-    jpeg.windows(2).position(|pair| pair == marker).unwrap()
 }
 
 fn with_profiles() -> Vec<Picture> {
@@ -129,7 +121,7 @@ fn odd_structures() -> Vec<Picture> {
         [&[0xff, marker][..], &(content.len() as u16 + 2).to_be_bytes(), content].concat()
     };
     let mut extended = plain.clone();
-    let frame = find(&plain, [0xff, 0xc0]);
+    let frame = find_marker(&plain, 0xc0);
     extended[frame + 1] = 0xc1;
     let cases = [
         ("restart markers", jpeg_with(&picture, |encoder| encoder.set_restart_interval(7))),

@@ -1,7 +1,8 @@
 //! What is no picture, or not all of one, or more of one than anyone should decode.
 
 use super::super::pictures::{
-    XorShift, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_of, webp, webp_extended,
+    XorShift, find_marker, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_of, webp,
+    webp_extended,
 };
 use super::*;
 
@@ -23,14 +24,10 @@ fn no_pictures() -> Vec<Picture> {
     cases.map(|(name, file)| refused(name, file.to_vec(), "not a JPEG, PNG, GIF or WebP")).into()
 }
 
-fn find(jpeg: &[u8], marker: [u8; 2]) -> usize {
-    jpeg.windows(2).position(|pair| pair == marker).unwrap()
-}
-
 /// Processes of the JPEG standard that no browser has.
 fn other_processes() -> Vec<Picture> {
     let plain = jpeg_with(&scene(USUAL), |_| {});
-    let frame = find(&plain, [0xff, 0xc0]);
+    let frame = find_marker(&plain, 0xc0);
     let with = |at: usize, value: u8| {
         let mut file = plain.clone();
         file[frame + at] = value;
@@ -50,13 +47,13 @@ fn other_processes() -> Vec<Picture> {
 
 fn bombs() -> Vec<Picture> {
     let mut jpeg = jpeg_with(&scene((64, 64)), |_| {});
-    let frame = find(&jpeg, [0xff, 0xc0]);
+    let frame = find_marker(&jpeg, 0xc0);
     jpeg[frame + 5..frame + 9].fill(0xff);
     let mut progressive = jpeg_with(&scene((64, 64)), |encoder| encoder.set_progressive(true));
-    let frame = find(&progressive, [0xff, 0xc2]);
+    let frame = find_marker(&progressive, 0xc2);
     progressive[frame + 5..frame + 9].fill(0xff);
     let scans = jpeg_with(&scene(USUAL), |encoder| encoder.set_progressive(true));
-    let (first, end) = (find(&scans, [0xff, 0xda]), scans.len() - 2);
+    let (first, end) = (find_marker(&scans, 0xda), scans.len() - 2);
     let scans = [&scans[..first], &scans[first..end].repeat(200), &scans[end..]].concat();
     let mut frame_of_a_gif = gif_on_canvas(hidden_red(40, 40), (0, 0), (40, 40));
     let descriptor = gif_descriptor(&frame_of_a_gif);
