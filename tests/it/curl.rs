@@ -62,6 +62,16 @@ impl Urls {
     pub fn thumbnails(&self) -> [(&str, u32); 3] {
         [(&self.small, 100), (&self.medium, 300), (&self.large, 600)]
     }
+
+    /// Each of them changed in the same way.
+    pub fn map(&self, change: impl Fn(&str) -> String) -> Urls {
+        Urls {
+            original: change(&self.original),
+            small: change(&self.small),
+            medium: change(&self.medium),
+            large: change(&self.large),
+        }
+    }
 }
 
 /// Runs curl with these arguments, and takes what it gets.

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::curl::{Urls, upload};
+use crate::audit::Audit;
 use crate::engine::engine;
 use crate::imds::Imds;
-use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{Program, wait_within};
 use crate::stack::Stack;
@@ -25,8 +24,13 @@ fn worker_on_ec2(stack: &Stack, imds: &Imds) -> Program {
     worker
 }
 
-fn upload_some(stack: &Stack, picture: &[u8]) -> Vec<Urls> {
-    (0..12).map(|_| upload(&stack.url, picture).urls()).collect()
+fn upload_some(stack: &Stack) -> Audit {
+    let audit = Audit::default();
+    let picture = pictures::jpeg(2000, 1500).into();
+    for _ in 0..12 {
+        audit.upload(&stack.url, &picture).urls();
+    }
+    audit
 }
 
 #[test]
@@ -38,15 +42,14 @@ fn a_worker_that_is_to_be_taken_away_finishes_what_it_has() {
     ] {
         let imds = Imds::start(&engine().role_credentials());
         let mut worker = worker_on_ec2(&stack, &imds);
-        let picture = pictures::jpeg(2000, 1500);
-        let uploads = upload_some(&stack, &picture);
+        let audit = upload_some(&stack);
         worker.line_with(&["outcome=done"]);
         imds.set(path, notice);
         worker.line_with(&["draining reason="]);
         assert_eq!(worker.exit().code(), Some(3), "what started it is not to start it again");
         worker.line_with(&["stopped finished=true"]);
         stack.drain();
-        uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+        assert_eq!(audit.nothing_is_lost(), 12);
         assert!(stack.depth().is_empty());
     }
 }
@@ -56,11 +59,10 @@ fn a_worker_that_is_taken_away_without_notice_loses_nothing() {
     let stack = Stack::start();
     let imds = Imds::start(&engine().role_credentials());
     let mut first = worker_on_ec2(&stack, &imds);
-    let picture = pictures::jpeg(2000, 1500);
-    let uploads = upload_some(&stack, &picture);
+    let audit = upload_some(&stack);
     first.line_with(&["outcome=done"]);
     first.kill();
     let _second = worker_on_ec2(&stack, &imds);
     wait_within(LONGEST, "the other worker does them all", || stack.depth().is_empty().then_some(()));
-    uploads.iter().for_each(|urls| all_answer(urls, &picture, "jpg"));
+    assert_eq!(audit.nothing_is_lost(), 12);
 }

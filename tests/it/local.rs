@@ -5,7 +5,8 @@ use std::fs;
 use image::ImageFormat;
 use image_sharer::size::Size;
 
-use crate::curl::{Urls, curl, upload};
+use crate::audit::Audit;
+use crate::curl::{Reply, Urls, curl, upload};
 use crate::pictures::{self, look};
 use crate::program::{LocalServer, run, wait_until};
 use crate::raw::Client;
@@ -96,28 +97,16 @@ fn settings_of_the_thumbnails() {
 #[test]
 fn sigkill_loses_nothing() {
     let mut server = LocalServer::start();
-    let mut accepted = Vec::new();
+    let audit = Audit::default();
     for round in 0..4 {
-        let picture = pictures::jpeg(900 + round, 700);
-        for _ in 0..3 {
-            accepted.push((upload(&server.url, &picture).urls(), picture.clone()));
-        }
+        let picture = pictures::jpeg(900 + round, 700).into();
+        let replies: Vec<Reply> = (0..3).map(|_| audit.upload(&server.url, &picture)).collect();
         server.program.kill();
-        let half_made = server.directory().join(accepted[0].0.small.rsplit('/').nth(1).unwrap());
+        let half_made = server.directory().join(replies[0].urls().small.rsplit('/').nth(1).unwrap());
         let _ = fs::remove_file(half_made.join("medium.jpg")); // as if killed between two thumbnails
         server = server.restart();
     }
-    for (urls, picture) in accepted {
-        // The port is another one after each start.
-        let at = |url: &str| format!("{}/{}", server.url, url.splitn(4, '/').nth(3).unwrap());
-        let urls = Urls {
-            original: at(&urls.original),
-            small: at(&urls.small),
-            medium: at(&urls.medium),
-            large: at(&urls.large),
-        };
-        all_answer(&urls, &picture, "jpg");
-    }
+    assert_eq!(audit.nothing_is_lost_at(&server.url), 12);
     let left = fs::read_dir(server.directory().join(".tmp")).unwrap().count();
     assert_eq!(left, 0, "no temporary file is left");
 }

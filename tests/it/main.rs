@@ -4,6 +4,7 @@
 
 #[cfg(target_os = "linux")] // it looks into /proc
 mod attacks;
+mod audit;
 mod aws;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
