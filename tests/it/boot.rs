@@ -14,22 +14,9 @@ use crate::virtual_machine::{HOST, Machine, PATIENCE};
 /// What a worker says when it starts.
 const STARTS: &[&str] = &["info working jobs="];
 
-/// User data for a machine of that role on the stack's bucket and queue.
-fn user_data(role: &str, stack: &Stack) -> String {
-    let of_the_machine =
-        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "LISTEN"];
-    let settings = stack.environment.iter().filter(|(name, _)| !of_the_machine.contains(&name.as_str()));
-    // From inside, this machine's loopback has another address.
-    let lines = settings.map(|(name, value)| match name.as_str() {
-        "AWS_ENDPOINT_URL" => format!("{name}={}\n", value.replace("127.0.0.1", HOST)),
-        _ => format!("{name}={value}\n"),
-    });
-    format!("# of a test\nROLE={role}\nLISTEN=0.0.0.0:8080\n{}", lines.collect::<String>())
-}
-
 fn machine(role: &str, stack: &Stack) -> (Machine, Imds) {
     let imds = Imds::start(&engine().role_credentials());
-    imds.set("user-data", &user_data(role, stack));
+    imds.set("user-data", &stack.user_data(role, HOST));
     (Machine::new(&imds, free_port()), imds)
 }
 

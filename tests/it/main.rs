@@ -14,6 +14,8 @@ mod curl;
 mod engine;
 mod http;
 mod imds;
+#[cfg(target_os = "linux")] // its machines are namespaces
+mod init;
 mod interruption;
 mod kept;
 mod local;

@@ -49,7 +49,8 @@ impl Program {
         Program::spawn(name, command)
     }
 
-    fn spawn(name: &str, mut command: Command) -> Program {
+    /// Starts what this command says, under a name for the log.
+    pub fn spawn(name: &str, mut command: Command) -> Program {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
         let log = Arc::new(Log::default());

@@ -49,6 +49,18 @@ impl Stack {
         environment
     }
 
+    /// User data for a machine of that role, from which this one's loopback has this address.
+    pub fn user_data(&self, role: &str, host: &str) -> String {
+        let of_the_machine =
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "LISTEN"];
+        let settings = self.environment.iter().filter(|(name, _)| !of_the_machine.contains(&name.as_str()));
+        let lines = settings.map(|(name, value)| match name.as_str() {
+            "AWS_ENDPOINT_URL" => format!("{name}={}\n", value.replace("127.0.0.1", host)),
+            _ => format!("{name}={value}\n"),
+        });
+        format!("# of a test\nROLE={role}\nLISTEN=0.0.0.0:8080\n{}", lines.collect::<String>())
+    }
+
     /// A worker that has begun.
     pub fn worker(&self) -> Program {
         let worker = Program::start("worker", &[], &self.environment);
