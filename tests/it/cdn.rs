@@ -36,6 +36,7 @@ http {
             proxy_pass ORIGIN$uri;
             proxy_http_version 1.1;
             proxy_set_header Connection '';
+            proxy_set_header Host HOST;
             proxy_cache images;
             proxy_cache_key $uri;
             proxy_cache_valid 403 404 ERRORS_FOR;
@@ -46,26 +47,33 @@ http {
 ";
 
 /// A running nginx.
-struct Cdn {
-    url: String,
+pub struct Cdn {
+    /// Where viewers look.
+    pub url: String,
     _kept: Kept,
 }
 
 impl Cdn {
     /// In front of an origin; errors are remembered for so long.
     fn start(origin: &str, errors_for: Duration) -> Cdn {
+        Cdn::of_site("$proxy_host", origin, errors_for)
+    }
+
+    /// The same for one of several sites of the origin.
+    pub fn of_site(host: &str, origin: &str, errors_for: Duration) -> Cdn {
         // Other test processes may be after the same port at the same time.
-        (0..10).find_map(|_| Cdn::start_on(free_port(), origin, errors_for)).expect("nginx starts")
+        (0..10).find_map(|_| Cdn::start_on(free_port(), host, origin, errors_for)).expect("nginx starts")
     }
 
     /// None if nginx ended, as it does when the port is taken.
-    fn start_on(port: u16, origin: &str, errors_for: Duration) -> Option<Cdn> {
+    fn start_on(port: u16, host: &str, origin: &str, errors_for: Duration) -> Option<Cdn> {
         let directory = tempdir::TempDir::new();
         let path = directory.path().to_str().expect("a path in UTF-8");
         let configuration = CONFIGURATION
             .replace("DIRECTORY", path)
             .replace("PORT", &port.to_string())
             .replace("ORIGIN", origin)
+            .replace("HOST", host)
             .replace("ERRORS_FOR", &format!("{}s", errors_for.as_secs()));
         fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
         let nginx = || {

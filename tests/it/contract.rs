@@ -91,7 +91,7 @@ fn local_queue() -> Box<QueueUnderTest> {
     Box::new(QueueUnderTest { jobs: Box::new(LocalQueue::default()), dead: None })
 }
 
-fn original() -> Key {
+pub fn original() -> Key {
     Key::original(ImageId::random().unwrap(), Format::Png)
 }
 
@@ -108,7 +108,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-mod store {
+pub mod store {
     use image_sharer::store::StoreError;
 
     use super::*;
@@ -190,7 +190,7 @@ mod store {
     }
 }
 
-mod queue {
+pub mod queue {
     use std::collections::HashSet;
 
     use image_sharer::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Receipt};

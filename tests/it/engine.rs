@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::kept::Kept;
 
 /// As in `ministack.txt`.
-const VERSION: &str = "1.5.33";
+const MINISTACK: &str = "ministack-1.5.33";
 const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
@@ -54,6 +54,11 @@ pub fn engine() -> &'static Engine {
 }
 
 impl Engine {
+    /// One that was started by somebody else and takes this key for everything.
+    pub fn of(endpoint: &str, key: &Credentials, kept: Kept) -> Engine {
+        Engine { endpoint: endpoint.to_owned(), root: key.clone(), user: key.clone(), _kept: kept }
+    }
+
     /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
     pub fn user_env(&self) -> Vec<(String, String)> {
         let variables = [
@@ -181,7 +186,7 @@ impl Engine {
     }
 
     fn start() -> Engine {
-        let program = installed();
+        let program = installed(MINISTACK, "ministack.txt").join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
             (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
@@ -276,25 +281,25 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The path of the program, installed if it is not yet. One process installs while others wait at the lock; what one has left
-/// half done, the next does again.
-fn installed() -> PathBuf {
+/// Where the programs of an engine are that is installed from PyPI if it is not yet. One process installs while others wait at the
+/// lock; what one has left half done, the next does again.
+pub fn installed(engine: &str, requirements: &str) -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();
     let lock = File::create(engines.join("lock")).unwrap();
     lock.lock().unwrap();
-    let home = engines.join(format!("ministack-{VERSION}"));
+    let home = engines.join(engine);
     let complete = home.join("complete");
     if !complete.exists() {
-        eprintln!("installing ministack {VERSION} into {}: once, takes some seconds", home.display());
+        eprintln!("installing {engine} into {}: once, takes some seconds", home.display());
         let _ = fs::remove_dir_all(&home);
         run(Command::new("python3").args(["-m", "venv"]).arg(&home));
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/ministack.txt");
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(requirements);
         run(Command::new(home.join("bin/python")).args(pip).arg(requirements));
         File::create(&complete).unwrap();
     }
-    home.join("bin/ministack")
+    home.join("bin")
 }
 
 fn run(command: &mut Command) {

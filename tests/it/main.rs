@@ -12,6 +12,7 @@ mod cdn;
 mod contract;
 mod curl;
 mod engine;
+mod garage;
 mod http;
 mod imds;
 #[cfg(target_os = "linux")] // its machines are namespaces
