@@ -1,6 +1,6 @@
 //! The service on S3 and SQS: a bucket and a queue of a test's own on the engine, a server on them, and workers when asked.
 
-use image_sharer::aws::{Aws, SqsQueue};
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::queue::{Depth, Queue};
 
 use crate::engine::{QueueUrls, engine};
@@ -47,6 +47,17 @@ impl Stack {
         let mut environment = self.environment.clone();
         environment.push((name.to_owned(), value.to_owned()));
         environment
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        let name = self.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET");
+        &name.expect("it is set at the start").1
+    }
+
+    /// The bucket, without a server in between.
+    pub fn store(&self) -> S3Store {
+        S3Store::new(&Aws::new(engine().env_with(&[]), "").unwrap(), self.bucket()).unwrap()
     }
 
     /// A worker that has begun.
