@@ -1,8 +1,8 @@
 //! The queue on SQS, by its JSON protocol.
 //!
 //! Amazon SQS API Reference, "SendMessage", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch",
-//! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the policy's actions
-//! are those without `Batch`.
+//! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the
+//! policy's actions are those without `Batch`.
 //!
 //! A call whose answer is lost is made again. So a job may be sent twice, which workers bear, and a batch may be received by
 //! nobody, which the visibility timeout mends.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::num::NonZeroU32;
 use std::process::{Command, Output};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use image::ImageFormat;
 use image_sharer::format::{Format, ThumbnailFormat};
@@ -13,6 +14,8 @@ use image_sharer::image_id::ImageId;
 use image_sharer::job::Job;
 use image_sharer::local::LocalStore;
 use image_sharer::queue::{Depth, MAX_BATCH, Queue};
+use image_sharer::reconcile::pace::Pace;
+use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{MAX_FAILURES_IN_A_ROW, Scan};
 use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::shutdown::Shutdown;
@@ -218,7 +221,7 @@ fn dead_letters_go_back_and_what_is_no_job_stays() {
     engine().send_message(&stack.queues.dead, "{\"version\":99}");
     for id in &ids {
         let original = Key::original(*id, Format::Png);
-        let uploaded_at = std::time::SystemTime::now();
+        let uploaded_at = SystemTime::now();
         dead.send(&Job { original, thumbnails: ThumbnailFormat::Png, uploaded_at }).unwrap();
     }
     engine().send_message(&stack.queues.dead, "no job");
@@ -247,13 +250,9 @@ fn a_redrive_deletes_only_what_was_sent() {
     succeeds(&reconcile(&stack, &["--older-than", "0"]), "queued=1 ");
     let job = take_all(&stack.queue(&stack.queues.jobs)).remove(0);
     dead.send(&job).unwrap();
-    let gone = image_sharer::aws::SqsQueue::new(
-        &image_sharer::aws::Aws::new(engine().env_with(&[]), "").unwrap(),
-        &format!("{}-gone", stack.queues.jobs),
-    );
-    let mut redrive = image_sharer::reconcile::redrive::Redrive::default();
-    let mut pace = image_sharer::reconcile::pace::Pace::new(1.try_into().unwrap());
-    let failed = redrive.run(&dead, &gone.unwrap(), &mut pace, &Shutdown::default()).unwrap_err();
+    let gone = stack.queue(&format!("{}-gone", stack.queues.jobs));
+    let (mut redrive, mut pace) = (Redrive::default(), Pace::new(NonZeroU32::MIN));
+    let failed = redrive.run(&dead, &gone, &mut pace, &Shutdown::default()).unwrap_err();
     assert!(failed.to_string().contains("QueueDoesNotExist"), "{failed}");
     assert_eq!((redrive.sent, dead.depth().unwrap().in_flight), (0, 1));
 }
