@@ -55,6 +55,11 @@ pub enum ThumbnailFormat {
     Png,
 }
 
+impl ThumbnailFormat {
+    /// Both.
+    pub const ALL: [ThumbnailFormat; 2] = [ThumbnailFormat::Jpeg, ThumbnailFormat::Png];
+}
+
 impl From<ThumbnailFormat> for Format {
     fn from(format: ThumbnailFormat) -> Format {
         match format {

@@ -25,6 +25,9 @@
 //! ([`worker::run`]) with bytes in and three encoded pictures out ([`thumbnail`]), kept from other workers meanwhile
 //! ([`worker::heartbeat`]), and deleted or given back ([`worker::settle`]).
 //!
+//! What was lost on its way is found in the store and queued again ([`reconcile`]): at each start by `server --local`, and when
+//! an operator asks for it by `worker --reconcile`.
+//!
 //! [`local`] and [`aws`] are the two kinds of store and queue. They, the server and the worker do not know each other; only
 //! the programs in `src/bin` know them all, and put them together from the settings ([`config`], [`env`](mod@env)).
 //!
@@ -46,6 +49,7 @@ pub mod local;
 pub mod log;
 pub mod program;
 pub mod queue;
+pub mod reconcile;
 pub mod server;
 pub mod shutdown;
 pub mod size;

@@ -1,10 +1,12 @@
 //! Where objects are kept, by key: S3, or a directory.
 //!
-//! The trait is as narrow as the pipeline: nothing lists, appends or overwrites something else's object. A key is a typed
-//! value and not a string, so that nothing a client sends can name an object, or a path, that we did not make.
+//! The trait is as narrow as the pipeline: nothing appends or overwrites something else's object, and only
+//! [`reconcile`](crate::reconcile) lists. A key is a typed value and not a string, so that nothing a client sends can name an
+//! object, or a path, that we did not make.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
@@ -73,6 +75,18 @@ impl FromStr for Key {
     }
 }
 
+/// An object, as a listing has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: Key,
+    /// When it was stored, to the second at least.
+    pub modified: SystemTime,
+}
+
+/// A listing, page by page; each is fetched when it is asked for. After an error there are no more.
+pub type Listing = Box<dyn Iterator<Item = Result<Vec<Listed>, StoreError>> + Send>;
+
 /// Objects by key. One value is shared by all threads.
 pub trait Store: Send + Sync {
     /// Stores a new object, which must not exist: [`StoreError::Exists`] if it does. A store that cannot promise that
@@ -90,6 +104,12 @@ pub trait Store: Send + Sync {
 
     /// Takes the object away; one that is not there is no error.
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
+
+    /// All objects in the order of their keys' text, so that those of one image are neighbours; with `after`, only those of
+    /// images after this one. A page has at most `page` (1 to 1000) objects, and may have none without being the last: what is
+    /// in the store under a key that is not one of ours is left out. Which images there are may be settled now or later,
+    /// but a store in a directory settles it now.
+    fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError>;
 
     /// Proves that the store can be reached with the credentials there are.
     fn check(&self) -> Result<(), StoreError>;

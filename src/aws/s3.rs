@@ -4,6 +4,8 @@
 //! `s3:PutObject`, `s3:GetObject` and `s3:DeleteObject` on the bucket's objects, and `s3:ListBucket` on the bucket: without the
 //! last S3 answers 403 for an object that is not there, and nobody can tell it from a wrong key.
 
+mod listing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +14,12 @@ use crate::aws::error::{AwsError, Failure};
 use crate::aws::{Aws, endpoint, sign};
 use crate::image_id::ImageId;
 use crate::log;
-use crate::store::{CACHE_CONTROL, Key, Store, StoreError};
+use crate::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
 
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
 const UPLOAD_HEADER: &str = "x-amz-meta-upload";
 
-/// The most bytes of an answer that is not an object. That to ListObjectsV2 for one key is under 1 KB.
+/// The most bytes of an answer that is not an object.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// How long a failed `create` tries to take back what it may have stored. Its caller has waited for 8 s already.
@@ -140,20 +142,14 @@ impl Store for S3Store {
         }
     }
 
+    fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
+        let (bucket, base_url) = (self.bucket.clone(), self.base_url.clone());
+        Ok(Box::new(listing::Pages::new(self.client.clone(), bucket, base_url, after, page)))
+    }
+
     /// Lists one key: unlike HEAD of the bucket, which needs the same permission, its answer says in words what is wrong.
     fn check(&self) -> Result<(), StoreError> {
-        let call = Call {
-            service: sign::S3,
-            operation: "S3 ListObjectsV2",
-            target: self.bucket.clone(),
-            method: "GET",
-            url: format!("{}/?list-type=2&max-keys=1", self.base_url),
-            headers: Vec::new(),
-            body: &[],
-            max_bytes: MAX_ANSWER_BYTES,
-            wait: Duration::ZERO,
-            budget: CALL_BUDGET,
-        };
+        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
         self.client.call(&call).map(drop).map_err(failed)
     }
 }

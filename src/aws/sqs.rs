@@ -1,11 +1,13 @@
 //! The queue on SQS, by its JSON protocol.
 //!
-//! Amazon SQS API Reference, "SendMessage", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch" and
-//! "GetQueueAttributes"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the policy's actions
-//! are those without `Batch`.
+//! Amazon SQS API Reference, "SendMessage", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch",
+//! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the
+//! policy's actions are those without `Batch`.
 //!
 //! A call whose answer is lost is made again. So a job may be sent twice, which workers bear, and a batch may be received by
 //! nobody, which the visibility timeout mends.
+
+mod dead_letters;
 
 use std::sync::Arc;
 use std::thread;
@@ -81,7 +83,7 @@ impl SqsQueue {
         self.call_for(operation, request, Duration::ZERO, CALL_BUDGET)
     }
 
-    /// Makes one call. `operation` is `SQS ` and AWS's name; `request` lacks only the QueueUrl.
+    /// Makes one call. `operation` is `SQS ` and AWS's name; `request` lacks only the QueueUrl, unless it is for that by a name.
     fn call_for(
         &self,
         operation: &'static str,
@@ -89,7 +91,9 @@ impl SqsQueue {
         wait: Duration,
         budget: Duration,
     ) -> Result<Value, QueueError> {
-        request["QueueUrl"] = self.queue_url.as_str().into();
+        if request.get("QueueName").is_none() {
+            request["QueueUrl"] = self.queue_url.as_str().into();
+        }
         let action = operation.trim_start_matches("SQS ");
         let reply = self.client.call(&Call {
             service: sign::SQS,

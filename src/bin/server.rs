@@ -15,14 +15,15 @@ use std::time::Duration;
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
-use image_sharer::format::MAX_IMAGE_BYTES;
 use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
 use image_sharer::queue::{Queue, QueueError};
+use image_sharer::reconcile::{self, Scan};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
-use image_sharer::server::inspect::inspect;
+use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::shutdown::Shutdown;
+use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
 use image_sharer::{check, log, program};
 
@@ -142,37 +143,36 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
     code
 }
 
-/// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much.
+/// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much. The
+/// listing is begun before anything is served, so that what is uploaded from now on is not queued twice.
 fn requeue_unfinished(
     store: &Arc<LocalStore>,
     queue: &Arc<LocalQueue>,
     shutdown: &Shutdown,
 ) -> Result<(), Box<dyn Error>> {
-    // Whatever the limit is now, it was accepted.
-    let thumbnail_format = |bytes: &[u8]| inspect(bytes, u64::MAX).ok().map(|image| image.thumbnail_format());
-    let unfinished = store.clone().unfinished(MAX_IMAGE_BYTES, thumbnail_format)?;
-    let (queue, shutdown) = (queue.clone(), shutdown.clone());
+    let listing = store.list(None, reconcile::PAGE)?;
+    let (store, queue, shutdown) = (store.clone(), queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {
-        let mut jobs = 0;
-        for job in unfinished {
-            if !send_when_there_is_room(&queue, &job, &shutdown) {
-                return;
-            }
-            jobs += 1;
+        let mut scan = Scan::new(&*store, &thumbnail_format, &shutdown);
+        let ended =
+            scan.run(listing, &mut |job| send_when_there_is_room(&queue, job, &shutdown), &mut |_| {});
+        if let Err(error) = ended {
+            log::error("requeue_failed", &[("error", &error)]);
         }
-        if jobs > 0 {
-            log::info("queued_again", &[("jobs", &jobs)]);
+        if scan.counts.unfinished > 0 {
+            scan.counts.log("queued_again");
         }
     })?;
     Ok(())
 }
 
 /// False if the process is stopping.
-fn send_when_there_is_room(queue: &LocalQueue, job: &Job, shutdown: &Shutdown) -> bool {
-    while let Err(QueueError::Full) = queue.send(job) {
-        if shutdown.wait_timeout(Duration::from_secs(1)) {
-            return false;
+fn send_when_there_is_room(queue: &LocalQueue, job: &Job, shutdown: &Shutdown) -> Result<bool, QueueError> {
+    loop {
+        match queue.send(job) {
+            Err(QueueError::Full) if shutdown.wait_timeout(Duration::from_secs(1)) => return Ok(false),
+            Err(QueueError::Full) => {}
+            sent => return sent.map(|()| true),
         }
     }
-    !shutdown.is_requested()
 }

@@ -1,19 +1,30 @@
 //! `worker`: takes jobs from SQS and makes thumbnails, on as many machines as the load asks for.
 //!
 //! Wiring only: flags and environment make a configuration, that makes a store and a queue, and these are worked on until a
-//! signal says stop, or with `--drain` until the queue is empty.
+//! signal says stop, or with `--drain` until the queue is empty. Or an operator has jobs queued again, with `--reconcile` those
+//! that the bucket shows to be unfinished, and with `--redrive` those in the dead-letter queue.
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use image_sharer::aws::interruption::Interruption;
 use image_sharer::aws::{Aws, S3Store, SqsQueue, user_data};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
+use image_sharer::image_id::ImageId;
+use image_sharer::queue::Queue;
+use image_sharer::reconcile::pace::Pace;
+use image_sharer::reconcile::progress::Progress;
+use image_sharer::reconcile::redrive::Redrive;
+use image_sharer::reconcile::{self, Scan};
+use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::shutdown::Shutdown;
+use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
 use image_sharer::{check, descriptors, log, program};
 
@@ -23,6 +34,12 @@ Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
     worker               works until it is stopped; SIGTERM finishes what is in hand first
     worker --drain       works until the queue is empty, and exits
     worker --check       proves the credentials, the bucket and the queue, and exits
+    worker --reconcile   looks through the bucket for originals without thumbnails, queues their jobs again, and exits
+       --dry-run             only prints their ids
+       --after ID            goes on after this image: a scan that is stopped says where it was
+       --per-second N        jobs queued again a second                                    20
+       --older-than SECONDS  leaves younger ones alone: their jobs may be on their way     900
+    worker --redrive     moves the jobs in the dead-letter queue back to the queue, and exits; takes --per-second too
     worker --user-data DIR
                          writes the settings in this EC2 instance's user data to DIR/worker.env, or to DIR/server.env if
                          they say ROLE=server, and exits; see init/
@@ -43,7 +60,17 @@ and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and 
 enum Run {
     Work(Until),
     Check,
+    Reconcile(Again),
+    Redrive(Again),
     UserData(PathBuf),
+}
+
+/// How jobs are queued again.
+struct Again {
+    dry_run: bool,
+    after: Option<ImageId>,
+    per_second: NonZeroU32,
+    older_than: Duration,
 }
 
 /// The exit status of a worker whose machine is being taken away: what started it is not to start it again.
@@ -58,30 +85,107 @@ fn parse(arguments: &[OsString]) -> Option<Run> {
         [] => Some(Run::Work(Until::Stopped)),
         [flag] if flag == "--drain" => Some(Run::Work(Until::Drained)),
         [flag] if flag == "--check" => Some(Run::Check),
+        [flag, options @ ..] if flag == "--reconcile" => parse_again(options, true).map(Run::Reconcile),
+        [flag, options @ ..] if flag == "--redrive" => parse_again(options, false).map(Run::Redrive),
         [flag, directory] if flag == "--user-data" => Some(Run::UserData(directory.into())),
         _ => None,
     }
+}
+
+fn parse_again(options: &[OsString], scans: bool) -> Option<Again> {
+    let per_second = NonZeroU32::new(reconcile::PER_SECOND)?;
+    let mut again = Again { dry_run: false, after: None, per_second, older_than: reconcile::GRACE };
+    let mut words = options.iter().map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        match word? {
+            "--per-second" => again.per_second = words.next()??.parse().ok()?,
+            "--dry-run" if scans => again.dry_run = true,
+            "--after" if scans => again.after = Some(words.next()??.parse().ok()?),
+            "--older-than" if scans => {
+                again.older_than = Duration::from_secs(words.next()??.parse::<u32>().ok()?.into());
+            }
+            _ => return None,
+        }
+    }
+    Some(again)
 }
 
 fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     let env = Env::of_process();
     let config = Config::read(&env)?;
     log::set_level(config.log);
-    let until = match run {
+    match run {
         Run::UserData(directory) => {
             let path = user_data::write_settings(&env, &directory)?;
-            return Ok(program::print(&path.display().to_string()));
+            Ok(program::print(&path.display().to_string()))
         }
-        Run::Check => None,
-        Run::Work(until) => Some(until),
-    };
+        Run::Check => {
+            let (bucket, queue_url) = config.bucket_and_queue()?;
+            let (store, queue) = store_and_queue(&env, &config)?;
+            Ok(check::check(bucket, &store, queue_url, &queue))
+        }
+        Run::Reconcile(again) => {
+            let (store, queue) = store_and_queue(&env, &config)?;
+            reconcile(&again, &store, &queue)
+        }
+        Run::Redrive(again) => redrive(&again, &store_and_queue(&env, &config)?.1),
+        Run::Work(until) => {
+            let (store, queue) = store_and_queue(&env, &config)?;
+            work_until(until, env, &config, store, queue)
+        }
+    }
+}
+
+fn store_and_queue(env: &Env, config: &Config) -> Result<(S3Store, SqsQueue), Box<dyn Error>> {
     let (bucket, queue_url) = config.bucket_and_queue()?;
     let aws = Aws::new(env.clone(), queue_url)?;
-    let (store, queue) = (S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?);
-    match until {
-        None => Ok(check::check(bucket, &store, queue_url, &queue)),
-        Some(until) => work_until(until, env, &config, store, queue),
-    }
+    Ok((S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?))
+}
+
+/// Success if all was looked at, whatever was left alone.
+fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
+    let shutdown = Shutdown::on_signals()?;
+    let (mut pace, mut progress) = (Pace::new(again.per_second), Progress::on_stderr());
+    let mut scan = Scan::new(store, &thumbnail_format, &shutdown);
+    scan.before = SystemTime::now().checked_sub(again.older_than).filter(|_| !again.older_than.is_zero());
+    scan.max_failures = reconcile::MAX_FAILURES_IN_A_ROW;
+    scan.done_to = again.after;
+    let listing = store.list(again.after, reconcile::PAGE)?;
+    let ended = scan.run(
+        listing,
+        &mut |job| {
+            if again.dry_run {
+                program::print(&job.id().to_string());
+            } else {
+                queue.send(job)?;
+                shutdown.wait_timeout(pace.rest(1, Instant::now()));
+            }
+            Ok(true)
+        },
+        &mut |counts| progress.show(counts),
+    );
+    scan.counts.log(if again.dry_run { "would_be_reconciled" } else { "reconciled" });
+    let what = match ended {
+        Ok(true) if scan.counts.failed == 0 => return Ok(ExitCode::SUCCESS),
+        Ok(true) => "some originals could not be read, see left_unfinished above".to_owned(),
+        Ok(false) => "stopped".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let after = scan.done_to.map(|id| format!(" --after {id}")).unwrap_or_default();
+    Err(format!("{what}\ngo on with: worker --reconcile{after}").into())
+}
+
+/// Success if all jobs went back, whatever else is in the dead-letter queue.
+fn redrive(again: &Again, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
+    let shutdown = Shutdown::on_signals()?;
+    let dead = queue.dead_letters()?;
+    let mut redrive = Redrive::default();
+    let finished = redrive.run(&dead, queue, &mut Pace::new(again.per_second), &shutdown);
+    log::info(
+        "redriven",
+        &[("jobs", &redrive.sent), ("left_alone", &redrive.unreadable()), ("queue", &dead.url())],
+    );
+    Ok(if finished? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn work_until(

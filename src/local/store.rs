@@ -6,14 +6,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::vec;
 
-use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
-use crate::job::Job;
 use crate::log;
-use crate::size::Size;
-use crate::store::{Key, Store, StoreError};
+use crate::store::{Key, Listed, Listing, Store, StoreError};
 
 /// Where files are written before they are renamed. It is emptied at the start.
 const TEMPORARY: &str = ".tmp";
@@ -57,52 +55,6 @@ impl LocalStore {
         });
         emptied.map_err(|error| named(&temporary, error))?;
         Ok(LocalStore { root: root.to_owned(), creating: Mutex::new(()), _lock: lock })
-    }
-
-    /// A job for every original that lacks a thumbnail. `thumbnail_format` settles what they are to be, from the original's
-    /// bytes; `None` leaves an original alone. The directory is listed now, so that what is uploaded later is not queued
-    /// twice; each image is looked at when its turn comes.
-    pub fn unfinished(
-        self: Arc<Self>,
-        max_bytes: usize,
-        thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
-    ) -> io::Result<impl Iterator<Item = Job>> {
-        let mut ids = Vec::new();
-        for entry in fs::read_dir(&self.root)? {
-            ids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<ImageId>().ok()));
-        }
-        Ok(ids.into_iter().filter_map(move |id| {
-            let original = Format::ALL
-                .map(|format| Key::original(id, format))
-                .into_iter()
-                .find(|key| self.path(key).exists())?;
-            if self.has_all_thumbnails(id) {
-                return None;
-            }
-            let job = self.job(original, max_bytes, &thumbnail_format);
-            job.inspect_err(|error| log::warn("left_unfinished", &[("key", &original), ("error", error)]))
-                .ok()
-        }))
-    }
-
-    fn job(
-        &self,
-        original: Key,
-        max_bytes: usize,
-        thumbnail_format: impl Fn(&[u8]) -> Option<ThumbnailFormat>,
-    ) -> Result<Job, StoreError> {
-        let bytes = self.get(&original, max_bytes)?;
-        let thumbnails =
-            thumbnail_format(&bytes).ok_or_else(|| StoreError::Failed("it is no image".into()))?;
-        let modified = fs::metadata(self.path(&original)).and_then(|metadata| metadata.modified());
-        let uploaded_at = modified.map_err(|error| failed("metadata", &original, &error))?;
-        Ok(Job { original, thumbnails, uploaded_at })
-    }
-
-    fn has_all_thumbnails(&self, id: ImageId) -> bool {
-        [ThumbnailFormat::Jpeg, ThumbnailFormat::Png].into_iter().any(|format| {
-            Size::ALL.into_iter().all(|size| self.path(&Key::thumbnail(id, size, format)).exists())
-        })
     }
 
     fn path(&self, key: &Key) -> PathBuf {
@@ -192,6 +144,15 @@ impl Store for LocalStore {
         }
     }
 
+    /// The names of the images are read now, and are kept in memory, of 16 bytes each; so a listing that is begun before a server
+    /// serves has nothing of what is uploaded to it. What there is of an image is looked for when its turn comes.
+    fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
+        let ids = fs::read_dir(&self.root).and_then(|entries| ids_after(after, entries));
+        let ids =
+            ids.map_err(|error| StoreError::Failed(format!("list {}: {error}", self.root.display())))?;
+        Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         let path = self.root.join(TEMPORARY).join("check");
         let written = File::create(&path)
@@ -199,6 +160,61 @@ impl Store for LocalStore {
             .and_then(|()| fs::remove_file(&path));
         written.map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
     }
+}
+
+/// The names that are ids, in order.
+fn ids_after(after: Option<ImageId>, entries: fs::ReadDir) -> io::Result<Vec<ImageId>> {
+    let mut ids = Vec::new();
+    for entry in entries {
+        let id = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        ids.extend(id.filter(|id| Some(*id) > after));
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// A listing of the images of these ids.
+struct Pages {
+    root: PathBuf,
+    ids: vec::IntoIter<ImageId>,
+    /// What the last page had no room for.
+    left: Vec<Listed>,
+    page: usize,
+}
+
+impl Iterator for Pages {
+    type Item = Result<Vec<Listed>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left.len() < self.page
+            && let Some(id) = self.ids.next()
+        {
+            let directory = self.root.join(id.to_string());
+            match objects_of(id, &directory) {
+                Ok(objects) => self.left.extend(objects),
+                // One that cannot be read is no reason to leave out all the others.
+                Err(error) => {
+                    log::warn("left_out", &[("directory", &directory.display()), ("error", &error)])
+                }
+            }
+        }
+        let page: Vec<Listed> = self.left.drain(..self.left.len().min(self.page)).collect();
+        (!page.is_empty()).then_some(Ok(page))
+    }
+}
+
+/// What there is of an image.
+fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
+    let mut objects = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let key = entry.file_name().to_str().and_then(|name| format!("{id}/{name}").parse::<Key>().ok());
+        if let Some(key) = key {
+            objects.push(Listed { key, modified: entry.metadata()?.modified()? });
+        }
+    }
+    objects.sort_unstable_by_key(|object| object.key.file_name());
+    Ok(objects)
 }
 
 fn failed(operation: &str, key: &Key, error: &io::Error) -> StoreError {

@@ -10,7 +10,7 @@ use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
 use image_sharer::queue::Queue;
 use image_sharer::size::Size;
-use image_sharer::store::{Key, Store};
+use image_sharer::store::{Key, Listed, Store};
 
 use crate::engine::{QueueUrls, engine};
 use crate::program::tempdir::TempDir;
@@ -32,7 +32,7 @@ macro_rules! store_contract {
     ($name:ident, $make:expr) => {
         contract! { $name: store on $make;
             checks creates_once puts_again gets_what_was_put gets_no_more_than_asked misses_what_is_not_there
-            deletes one_creates_of_many
+            deletes one_creates_of_many lists_in_order_and_in_pages
         }
     };
 }
@@ -187,6 +187,37 @@ pub mod store {
         });
         assert_eq!(created.len(), 1, "{created:?}");
         assert_eq!(store.get(&key, 100).unwrap(), [created[0]; 100]);
+    }
+
+    /// Pages end within an image and between two; one may have nothing that is ours.
+    pub fn lists_in_order_and_in_pages(store: &dyn Store) {
+        let list = |after, page| -> Vec<Vec<Listed>> {
+            store.list(after, page).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(list(None, 1000).concat(), []);
+        let before = SystemTime::now();
+        let mut keys = Vec::new();
+        for number in 0..5 {
+            let original = original();
+            let thumbnails = Size::ALL.map(|size| Key::thumbnail(original.id, size, ThumbnailFormat::Jpeg));
+            let objects = [[original].as_slice(), &thumbnails[..number.min(3)]].concat();
+            objects.iter().for_each(|key| store.put(key, b"x").unwrap());
+            keys.extend(objects);
+        }
+        keys.sort_by_key(Key::to_string);
+        for page in [1, 3, 4, 1000] {
+            let pages = list(None, page);
+            assert!(pages.iter().all(|objects| objects.len() <= page), "{pages:?}");
+            assert_eq!(pages.concat().iter().map(|object| object.key).collect::<Vec<_>>(), keys);
+            let hour = Duration::from_secs(3600);
+            let recent = before - hour..before + hour;
+            assert!(pages.concat().iter().all(|object| recent.contains(&object.modified)), "{pages:?}");
+            for after in [keys[0].id, keys[9].id, keys[keys.len() - 1].id] {
+                let rest: Vec<Key> = keys.iter().copied().filter(|key| key.id > after).collect();
+                let listed = list(Some(after), page).concat();
+                assert_eq!(listed.iter().map(|object| object.key).collect::<Vec<_>>(), rest);
+            }
+        }
     }
 }
 

@@ -118,6 +118,11 @@ impl Engine {
         self.as_root(sign::S3, "DELETE", path, &[], "");
     }
 
+    /// Stores an object of any key, percent-encoded.
+    pub fn put_object(&self, bucket: &str, key: &str) {
+        self.as_root(sign::S3, "PUT", &format!("/{bucket}/{key}"), &[], "x");
+    }
+
     /// How many objects are in the bucket.
     pub fn objects_in(&self, bucket: &str) -> usize {
         let listed = self.as_root(sign::S3, "GET", &format!("/{bucket}?list-type=2"), &[], "");

@@ -27,6 +27,7 @@ mod memory;
 mod pictures;
 mod program;
 mod raw;
+mod reconcile;
 mod relay;
 mod stack;
 mod tidy;

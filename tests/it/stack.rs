@@ -1,6 +1,6 @@
 //! The service on S3 and SQS: a bucket and a queue of a test's own on the engine, a server on them, and workers when asked.
 
-use image_sharer::aws::{Aws, SqsQueue};
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::queue::{Depth, Queue};
 
 use crate::engine::{QueueUrls, engine};
@@ -59,6 +59,17 @@ impl Stack {
             _ => format!("{name}={value}\n"),
         });
         format!("# of a test\nROLE={role}\nLISTEN=0.0.0.0:8080\n{}", lines.collect::<String>())
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        let name = self.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET");
+        &name.expect("it is set at the start").1
+    }
+
+    /// The bucket, without a server in between.
+    pub fn store(&self) -> S3Store {
+        S3Store::new(&Aws::new(engine().env_with(&[]), "").unwrap(), self.bucket()).unwrap()
     }
 
     /// A worker that has begun.

@@ -115,6 +115,12 @@ pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError>
     }
 }
 
+/// What the thumbnails of an original are written in that was taken once, whatever the limit of pixels is now; `None` if the
+/// bytes are no whole picture.
+pub fn thumbnail_format(bytes: &[u8]) -> Option<ThumbnailFormat> {
+    inspect(bytes, u64::MAX).ok().map(|image| image.thumbnail_format())
+}
+
 /// The format whose signature the bytes begin with.
 fn format_of(bytes: &[u8]) -> Option<Format> {
     if bytes.starts_with(&jpeg::SIGNATURE) {

@@ -1,0 +1,136 @@
+//! The pages of a bucket's listing.
+//!
+//! S3 API Reference, "ListObjectsV2": keys come in the order of their UTF-8 bytes, and a page that is not the last has a token,
+//! which means nothing to us, with which to ask for the next. (Directory buckets know no order; they are not supported.)
+//!
+//! The answer is searched for the few elements that are needed, and not read by a parser of XML: all text in it is escaped, so
+//! no key, whoever chose it, can look like an element, and a key of ours has no character that is written in two ways.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failed;
+use crate::aws::client::{CALL_BUDGET, Call, Client};
+use crate::aws::error::xml_element;
+use crate::aws::sign;
+use crate::dates;
+use crate::image_id::ImageId;
+use crate::store::{Key, Listed, StoreError};
+
+/// The most bytes of an answer. A thousand keys of ours take 350 KB; a stranger's may have 1024 bytes, each escaped as six.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// A listing that is under way.
+pub(super) struct Pages {
+    client: Arc<Client>,
+    bucket: String,
+    base_url: String,
+    page: usize,
+    /// Where the next page begins, as part of a query; `None` after the last.
+    from: Option<String>,
+}
+
+/// What a page says: the objects that are ours, and if there are more pages, the token for the next.
+type Page = (Vec<Listed>, Option<String>);
+
+impl Pages {
+    /// From the first image after `after` on.
+    pub(super) fn new(
+        client: Arc<Client>,
+        bucket: String,
+        base_url: String,
+        after: Option<ImageId>,
+        page: usize,
+    ) -> Pages {
+        // All keys of an image begin with `{id}/`, and 0 comes next after the slash.
+        let from = after.map_or_else(String::new, |id| format!("&start-after={id}0"));
+        Pages { client, bucket, base_url, page, from: Some(from) }
+    }
+
+    #[inline(never)]
+    fn fetch(&self, from: &str) -> Result<Page, StoreError> {
+        let query = format!("&max-keys={}{from}", self.page);
+        let call = call(&self.bucket, &self.base_url, &query);
+        let reply = self.client.call(&call).map_err(failed)?;
+        read(&reply.body).map_err(|what| {
+            StoreError::Failed(format!("{} {}: unreadable answer: {what}", call.operation, self.bucket))
+        })
+    }
+}
+
+impl Iterator for Pages {
+    type Item = Result<Vec<Listed>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.from.take()?;
+        let (objects, token) = match self.fetch(&from) {
+            Ok(page) => page,
+            Err(error) => return Some(Err(error)),
+        };
+        self.from = token.map(|token| format!("&continuation-token={}", percent_encode(&token)));
+        if self.from.as_deref() == Some(from.as_str()) {
+            self.from = None;
+            let what = format!("S3 ListObjectsV2 {}: the next page would be the same again", self.bucket);
+            return Some(Err(StoreError::Failed(what)));
+        }
+        Some(Ok(objects))
+    }
+}
+
+/// One call; `query` goes on after `list-type=2`.
+pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> Call<'static> {
+    Call {
+        service: sign::S3,
+        operation: "S3 ListObjectsV2",
+        target: bucket.to_string(),
+        method: "GET",
+        url: format!("{base_url}/?list-type=2{query}"),
+        headers: Vec::new(),
+        body: &[],
+        max_bytes: MAX_ANSWER_BYTES,
+        wait: Duration::ZERO,
+        budget: CALL_BUDGET,
+    }
+}
+
+/// Reads a ListBucketResult, or says what is wrong with it.
+#[inline(never)]
+fn read(body: &[u8]) -> Result<Page, String> {
+    let text = String::from_utf8_lossy(body);
+    if !text.contains("<ListBucketResult") || !text.trim_end().ends_with("</ListBucketResult>") {
+        return Err("it is no whole ListBucketResult".to_string());
+    }
+    let mut objects = Vec::new();
+    for rest in text.split("<Contents>").skip(1) {
+        let (object, _) = rest.split_once("</Contents>").ok_or("a Contents has no end")?;
+        let key = xml_element(object, "Key").ok_or("a Contents has no Key")?;
+        let Ok(key) = key.parse::<Key>() else { continue };
+        let modified = xml_element(object, "LastModified").and_then(|text| dates::from_rfc3339(&text));
+        let modified =
+            modified.ok_or_else(|| format!("{key} has no LastModified, or one that is no time"))?;
+        objects.push(Listed { key, modified });
+    }
+    match xml_element(&text, "IsTruncated").as_deref() {
+        Some("false") => Ok((objects, None)),
+        Some("true") => {
+            let token = xml_element(&text, "NextContinuationToken").filter(|token| !token.is_empty());
+            Ok((objects, Some(token.ok_or("it is truncated and has no NextContinuationToken")?)))
+        }
+        _ => Err("IsTruncated is neither true nor false".to_string()),
+    }
+}
+
+/// All but what RFC 3986 calls unreserved.
+fn percent_encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! From a listing's objects to images: what belongs together, and what is missing.
+//!
+//! All keys of an image begin with its id, so in a listing in order they are neighbours, also where one page ends and the next
+//! begins. An image is known to be whole once an object of another one, or the end, has come.
+
+use crate::format::ThumbnailFormat;
+use crate::image_id::ImageId;
+use crate::size::Size;
+use crate::store::{Key, Kind, Listed};
+
+/// What there is of an image: up to four objects, unless somebody has put others beside them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    objects: Vec<Listed>,
+}
+
+impl Image {
+    /// The original.
+    pub fn original(&self) -> Option<Listed> {
+        self.objects.iter().copied().find(|object| object.key.kind == Kind::Original)
+    }
+
+    /// Whether all three thumbnails are there, in one format.
+    pub fn is_complete(&self) -> bool {
+        ThumbnailFormat::ALL
+            .into_iter()
+            .any(|format| Size::ALL.into_iter().all(|size| self.has_thumbnail(size, format)))
+    }
+
+    /// The format that all thumbnails have that are there; `None` if there are none, or of both.
+    pub fn thumbnail_format(&self) -> Option<ThumbnailFormat> {
+        let has = |format| Size::ALL.into_iter().any(|size| self.has_thumbnail(size, format));
+        let mut formats = ThumbnailFormat::ALL.into_iter().filter(|format| has(*format));
+        formats.next().filter(|_| formats.next().is_none())
+    }
+
+    fn has_thumbnail(&self, size: Size, format: ThumbnailFormat) -> bool {
+        let key = Key::thumbnail(self.id, size, format);
+        self.objects.iter().any(|object| object.key == key)
+    }
+}
+
+/// Puts images together from a listing's objects.
+#[derive(Default)]
+pub struct Images {
+    last: Option<Image>,
+}
+
+impl Images {
+    /// Takes the next object, and returns the image before it if that is over. Fails if the listing is not in order.
+    pub fn add(&mut self, object: Listed) -> Result<Option<Image>, String> {
+        let id = object.key.id;
+        match &mut self.last {
+            Some(image) if image.id == id => {
+                image.objects.push(object);
+                Ok(None)
+            }
+            Some(image) if image.id > id => {
+                Err(format!("the store does not list in order: {} comes after {}", object.key, image.id))
+            }
+            _ => Ok(self.last.replace(Image { id, objects: vec![object] })),
+        }
+    }
+
+    /// The last one.
+    pub fn end(self) -> Option<Image> {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+    use std::time::UNIX_EPOCH;
+
+    fn object(id: u8, name: &str) -> Listed {
+        Listed { key: format!("{id:032x}/{name}").parse().unwrap(), modified: UNIX_EPOCH }
+    }
+
+    fn image(id: u8, names: &[&str]) -> Image {
+        let objects: Vec<Listed> = names.iter().map(|name| object(id, name)).collect();
+        Image { id: objects[0].key.id, objects }
+    }
+
+    #[test]
+    fn neighbours_are_one_image() {
+        let (first, second) = (["large.jpg", "original.gif", "small.jpg"], ["original.jpg"]);
+        let mut images = Images::default();
+        for name in first {
+            assert_eq!(images.add(object(1, name)), Ok(None));
+        }
+        assert_eq!(images.add(object(2, second[0])), Ok(Some(image(1, &first))));
+        assert!(images.add(object(1, "small.png")).unwrap_err().contains("does not list in order"));
+        assert_eq!(images.end(), Some(image(2, &second)));
+        assert_eq!(Images::default().end(), None);
+    }
+
+    #[test]
+    fn what_is_missing() {
+        let none = image(1, &["original.png"]);
+        assert_eq!(none.original().unwrap().key.format, Format::Png);
+        for (names, complete, format) in [
+            (&["original.png"][..], false, None),
+            (&["small.jpg", "medium.jpg", "large.jpg"], true, Some(ThumbnailFormat::Jpeg)),
+            (&["small.png", "medium.png", "large.png"], true, Some(ThumbnailFormat::Png)),
+            (&["small.png", "medium.png"], false, Some(ThumbnailFormat::Png)),
+            (&["small.png", "medium.jpg", "large.jpg"], false, None),
+            (&["small.gif", "medium.gif", "large.gif"], false, None),
+        ] {
+            let image = image(1, names);
+            assert_eq!((image.is_complete(), image.thumbnail_format()), (complete, format), "{names:?}");
+        }
+        assert_eq!(image(1, &["small.jpg"]).original(), None);
+    }
+}

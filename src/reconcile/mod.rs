@@ -1,0 +1,213 @@
+//! Finding what was answered 202 and not finished, and queueing its job again.
+//!
+//! An upload stores an original and then queues a job, and the queue keeps the job until its thumbnails are there. What no queue
+//! keeps for ever is lost all the same when a queue is purged, a dead-letter queue forgets after its fourteen days, thumbnails
+//! are deleted, or the process ends whose memory the queue was. But the store knows: an original without its three
+//! [thumbnails](images) is an unfinished job. `worker --reconcile` looks through a bucket for these, and `server --local` through
+//! its directory at each start. [`redrive`] is for jobs that are not lost but wait in the dead-letter queue.
+//!
+//! A job that is queued again while it is already queued, or in progress, does no harm: jobs are idempotent, and one that is done
+//! twice stores the same bytes twice. It costs a worker's time, so what is young is left alone, and the [`pace`] is bounded.
+//!
+//! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done.
+
+pub mod images;
+pub mod pace;
+pub mod progress;
+pub mod redrive;
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use crate::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
+use crate::image_id::ImageId;
+use crate::job::Job;
+use crate::log;
+use crate::queue::QueueError;
+use crate::shutdown::Shutdown;
+use crate::store::{Listed, Listing, Store, StoreError};
+use images::{Image, Images};
+
+/// How old an unfinished original is to be before its job is taken for lost. A server takes at most 39 s from the original to the
+/// job, and a job that fails is tried for seven minutes; what is unfinished after twice that time waits in a long backlog or
+/// nowhere. It is also more than two machines' clocks differ.
+pub const GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// Jobs queued again a second. One small worker makes about as many thumbnails, so those of live uploads, which wait in the same
+/// queue, hardly wait longer; a million take 14 hours.
+pub const PER_SECOND: u32 = 20;
+
+/// The most objects of a page: S3's own limit.
+pub const PAGE: usize = 1000;
+
+/// Originals in a row that could not be read, after which it is not they that are to blame but the store.
+pub const MAX_FAILURES_IN_A_ROW: u32 = 5;
+
+/// How many images there were, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Originals.
+    pub images: u64,
+    /// Those without their three thumbnails; each is counted once more below.
+    pub unfinished: u64,
+    /// Their jobs were queued again.
+    pub queued: u64,
+    /// They were left alone, because they are young.
+    pub young: u64,
+    /// They were left alone, because they are no images, or were taken away meanwhile.
+    pub left_alone: u64,
+    /// They could not be read.
+    pub failed: u64,
+}
+
+/// Settles what the thumbnails of an original are to be from its bytes; `None` if they are no image.
+pub type ThumbnailFormatOf<'a> = &'a dyn Fn(&[u8]) -> Option<ThumbnailFormat>;
+
+/// Queues a job again. False if the process is to stop instead.
+pub type QueueAgain<'a> = &'a mut dyn FnMut(&Job) -> Result<bool, QueueError>;
+
+/// A scan of a store.
+pub struct Scan<'a> {
+    /// What is scanned.
+    pub store: &'a dyn Store,
+    /// For those without any thumbnail.
+    pub thumbnail_format: ThumbnailFormatOf<'a>,
+    /// Originals that were stored at this time or later are left alone.
+    pub before: Option<SystemTime>,
+    /// Originals in a row that may be unreadable: after one more the scan ends.
+    pub max_failures: u32,
+    /// Asked before each image.
+    pub shutdown: &'a Shutdown,
+    /// So far.
+    pub counts: Counts,
+    /// All images up to this one are dealt with.
+    pub done_to: Option<ImageId>,
+    failures_in_a_row: u32,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan that leaves alone only what is no image, and bears any number of originals that cannot be read.
+    pub fn new(
+        store: &'a dyn Store,
+        thumbnail_format: ThumbnailFormatOf<'a>,
+        shutdown: &'a Shutdown,
+    ) -> Scan<'a> {
+        Scan {
+            store,
+            thumbnail_format,
+            before: None,
+            max_failures: u32::MAX,
+            shutdown,
+            counts: Counts::default(),
+            done_to: None,
+            failures_in_a_row: 0,
+        }
+    }
+
+    /// Goes through the listing. False if the process was told to stop. `show` is called after each object.
+    pub fn run(
+        &mut self,
+        listing: Listing,
+        queue_again: QueueAgain,
+        show: &mut dyn FnMut(&Counts),
+    ) -> Result<bool, Box<dyn Error>> {
+        let mut images = Images::default();
+        for page in listing {
+            if self.shutdown.is_requested() {
+                return Ok(false);
+            }
+            for object in page? {
+                if let Some(image) = images.add(object)?
+                    && !self.look_at(&image, queue_again)?
+                {
+                    return Ok(false);
+                }
+                show(&self.counts);
+            }
+        }
+        images.end().map_or(Ok(true), |image| self.look_at(&image, queue_again))
+    }
+
+    fn look_at(&mut self, image: &Image, queue_again: QueueAgain) -> Result<bool, Box<dyn Error>> {
+        if self.shutdown.is_requested() {
+            return Ok(false);
+        }
+        if let Some(original) = image.original() {
+            if !image.is_complete() && !self.finish(image, original, queue_again)? {
+                return Ok(false);
+            }
+            self.counts.images += 1;
+        }
+        if self.counts.failed == 0 {
+            self.done_to = Some(image.id); // those that failed are to be tried again
+        }
+        Ok(true)
+    }
+
+    fn finish(
+        &mut self,
+        image: &Image,
+        original: Listed,
+        queue_again: QueueAgain,
+    ) -> Result<bool, Box<dyn Error>> {
+        if self.before.is_some_and(|before| original.modified >= before) {
+            self.counts.young += 1;
+        } else {
+            match self.thumbnails_of(image, original) {
+                Ok(thumbnails) => {
+                    let (original, uploaded_at) = (original.key, original.modified);
+                    if !queue_again(&Job { original, thumbnails, uploaded_at })? {
+                        return Ok(false);
+                    }
+                    self.counts.queued += 1;
+                }
+                Err(left) => self.leave(original, left)?,
+            }
+        }
+        self.counts.unfinished += 1;
+        Ok(true)
+    }
+
+    /// A thumbnail that is there tells what the others are to be. Otherwise the bytes are asked again, as at the upload.
+    fn thumbnails_of(&mut self, image: &Image, original: Listed) -> Result<ThumbnailFormat, Left> {
+        if let Some(format) = image.thumbnail_format() {
+            return Ok(format);
+        }
+        match self.store.get(&original.key, MAX_IMAGE_BYTES) {
+            Ok(bytes) => {
+                self.failures_in_a_row = 0;
+                (self.thumbnail_format)(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
+            }
+            Err(error @ StoreError::Failed(_)) => Err(Left::Failed(error)),
+            Err(error) => Err(Left::Alone(error.to_string())),
+        }
+    }
+
+    #[inline(never)]
+    fn leave(&mut self, original: Listed, left: Left) -> Result<(), StoreError> {
+        let reason = match &left {
+            Left::Alone(reason) => reason.clone(),
+            Left::Failed(error) => error.to_string(),
+        };
+        log::warn("left_unfinished", &[("key", &original.key), ("error", &reason)]);
+        match left {
+            Left::Alone(_) => self.counts.left_alone += 1,
+            Left::Failed(error) => {
+                self.counts.failed += 1;
+                self.failures_in_a_row += 1;
+                if self.failures_in_a_row > self.max_failures {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an unfinished image is not queued again.
+enum Left {
+    /// It never will be.
+    Alone(String),
+    /// The store did not answer.
+    Failed(StoreError),
+}

@@ -1,0 +1,124 @@
+//! The dead-letter queue's jobs go back to the queue, once what made them fail is mended.
+//!
+//! Each is sent first and deleted after, so it is never in neither queue; one that is in both for a moment, or for good because
+//! it could not be deleted, is done twice, which a job bears. What is no job stays, and is counted: sent back it would only come
+//! again. SQS's own StartMessageMoveTask cannot tell the two apart, and some engines do not have it.
+
+use std::time::{Duration, Instant};
+
+use super::pace::Pace;
+use crate::job::Job;
+use crate::log;
+use crate::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
+use crate::shutdown::Shutdown;
+
+/// For how long a message that stays is out of the way, in seconds: longer than a run takes, which is 72,000 jobs in an hour at
+/// 20 a second. It is given back at the end; only after SIGKILL it takes this long.
+const HIDDEN_SECONDS: u32 = 3600;
+
+/// The most messages that may stay. So many are no accident, but of another release, or from something else; an operator is to
+/// look at them before more are hidden.
+const MAX_UNREADABLE: usize = 1000;
+
+/// A poll that waits asks all of SQS's servers, and one that does not only some.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How much of a message that stays is logged, in characters: enough to tell what it is.
+const MAX_BODY_CHARS: usize = 200;
+
+/// What came of a redrive.
+#[derive(Default)]
+pub struct Redrive {
+    /// Jobs that went back.
+    pub sent: u64,
+    /// The receipts of messages that are no jobs, and stay.
+    unreadable: Vec<Receipt>,
+}
+
+impl Redrive {
+    /// Moves all jobs of `dead` to `jobs`, as fast as `pace` says. False if it was told to stop, or found too many messages that
+    /// are no jobs. Takes no more messages than there are at the start, so that a job which fails again and again does not keep
+    /// it going.
+    pub fn run(
+        &mut self,
+        dead: &dyn Queue,
+        jobs: &dyn Queue,
+        pace: &mut Pace,
+        shutdown: &Shutdown,
+    ) -> Result<bool, QueueError> {
+        let finished = self.move_all(dead, jobs, pace, shutdown);
+        for receipts in self.unreadable.chunks(MAX_BATCH) {
+            let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), 0)).collect();
+            if let Err(error) = dead.change_visibility(&changes) {
+                log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves
+                break;
+            }
+        }
+        finished
+    }
+
+    /// How many messages are no jobs, and stayed.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable.len()
+    }
+
+    fn move_all(
+        &mut self,
+        dead: &dyn Queue,
+        jobs: &dyn Queue,
+        pace: &mut Pace,
+        shutdown: &Shutdown,
+    ) -> Result<bool, QueueError> {
+        let depth = dead.depth()?;
+        // SQS calls its numbers approximate, so one batch more.
+        let mut left = depth.visible + depth.in_flight + depth.delayed + MAX_BATCH as u64;
+        while left > 0 {
+            if shutdown.is_requested() {
+                return Ok(false);
+            }
+            let messages = dead.receive(MAX_BATCH, POLL)?;
+            if messages.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(messages.len() as u64);
+            let sent = self.move_batch(dead, jobs, messages)?;
+            if self.unreadable.len() > MAX_UNREADABLE {
+                log::error("too_many_unreadable", &[("messages", &self.unreadable.len())]);
+                return Ok(false);
+            }
+            shutdown.wait_timeout(pace.rest(sent, Instant::now()));
+        }
+        Ok(true)
+    }
+
+    /// Says how many were sent. After an error, what was received and not sent becomes visible by itself.
+    fn move_batch(
+        &mut self,
+        dead: &dyn Queue,
+        jobs: &dyn Queue,
+        messages: Vec<Message>,
+    ) -> Result<u32, QueueError> {
+        let (mut moved, mut stay) = (Vec::new(), Vec::new());
+        let mut result = Ok(());
+        for message in messages {
+            match Job::from_json(&message.body) {
+                Ok(job) => {
+                    result = jobs.send(&job);
+                    if result.is_err() {
+                        break;
+                    }
+                    moved.push(message.receipt);
+                }
+                Err(error) => {
+                    let begins: String = message.body.chars().take(MAX_BODY_CHARS).collect();
+                    log::warn("left_in_dead_letter_queue", &[("error", &error), ("body", &begins)]);
+                    stay.push((message.receipt, HIDDEN_SECONDS));
+                }
+            }
+        }
+        self.sent += moved.len() as u64;
+        result = result.and(dead.delete(&moved)).and(dead.change_visibility(&stay));
+        self.unreadable.extend(stay.into_iter().map(|(receipt, _)| receipt));
+        result.map(|()| moved.len() as u32)
+    }
+}
