@@ -1,6 +1,7 @@
 """Measures and reports: see run.py, which starts this in an environment that has boto3 and Pillow."""
 
 import argparse
+import functools
 import io
 import json
 import pathlib
@@ -21,8 +22,10 @@ from programs import Engine, PeakMemory, Server, Worker
 CONNECTIONS = [1, 16, 64, 256]
 STORE_MS = [0, 20, 100]
 ROUNDS = 3
-UPLOAD_SECONDS, WORK_SECONDS, WARM_UP_SECONDS = 2.5, 5, 1
+UPLOAD_SECONDS, WARM_UP_SECONDS = 2.5, 1
+JOBS, WARM_UP_JOBS = 120 * CORES, 12 * CORES
 IDLE_SECONDS = 2  # until a worker that has started has nothing more to do than to wait
+JOBS_TIMEOUT_SECONDS = 300
 UPLOAD_BYTES = 200_000
 SIZES = {"small": 100, "medium": 300, "large": 600}
 
@@ -30,12 +33,10 @@ SIZES = {"small": 100, "medium": 300, "large": 600}
 WORKER_CLASSES = ["JPEG 2 Mpx", "JPEG 2 Mpx, progressive", "JPEG 6 Mpx", "JPEG 12 Mpx"]
 UPLOAD_CLASS = "JPEG 2 Mpx"
 
-# Always more than are done in the time: what is measured is a worker with a backlog.
-JOBS_A_SECOND = 150
-
 HEADERS = ["Content-Type: multipart/form-data; boundary=b", "Accept: application/json"]
 
 
+@functools.cache
 def client(service, engine):
     keys = SETTINGS["AWS_ACCESS_KEY_ID"], SETTINGS["AWS_SECRET_ACCESS_KEY"]
     return boto3.client(service, REGION, endpoint_url=engine.url, aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
@@ -133,24 +134,37 @@ def engine_ceiling(body, seconds):
 # The worker
 
 
-def fill(engine, pictures, jobs):
-    """Stores the originals and queues the jobs, each picture in turn."""
-    s3, sqs = client("s3", engine), client("sqs", engine)
-    bodies = []
+def store_originals(engine, pictures):
+    """What a message says to each."""
+    messages = []
     for number, picture in enumerate(pictures):
         id = f"{number:032x}"
         key = f"{id}/original.jpg"
-        s3.put_object(Bucket=BUCKET, Key=key, Body=pathlib.Path(picture["path"]).read_bytes())
+        client("s3", engine).put_object(Bucket=BUCKET, Key=key, Body=pathlib.Path(picture["path"]).read_bytes())
         job = {"version": 1, "id": id, "original": key, "thumbnails": "jpg", "uploaded_at_ms": time.time_ns() // 1_000_000}
-        bodies.append(json.dumps(job))
-    for number in range(jobs):
-        sqs.send_message(QueueUrl=engine.queue_url, MessageBody=bodies[number % len(bodies)])
+        messages.append(json.dumps(job))
+    return messages
 
 
 def jobs_left(engine):
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     answer = client("sqs", engine).get_queue_attributes(QueueUrl=engine.queue_url, AttributeNames=names)
     return sum(int(answer["Attributes"][name]) for name in names)
+
+
+def work(worker, engine, messages, jobs):
+    """Has so many jobs done, each message in turn. How many a second while the worker had more than enough of them."""
+    for number in range(jobs):
+        client("sqs", engine).send_message(QueueUrl=engine.queue_url, MessageBody=messages[number % len(messages)])
+    began, seen = time.monotonic(), []
+    while not seen or seen[-1][1] > 0:
+        if time.monotonic() - began > JOBS_TIMEOUT_SECONDS:
+            worker.fail("is too slow")
+        time.sleep(0.02)
+        seen.append((time.monotonic(), jobs_left(engine)))
+    first = seen[0]
+    last = next(one for one in seen if one[1] < jobs / 5)  # the last few keep only some of the cores busy
+    return (first[1] - last[1]) / (last[0] - first[0])
 
 
 def check_worker(worker, engine, pictures):
@@ -165,28 +179,21 @@ def check_worker(worker, engine, pictures):
                 worker.fail(f"made a {name} of {picture.size}")
 
 
-def measure_worker(name, engine, pictures, seconds):
-    """What it takes to idle, and with a backlog what a job takes."""
+def measure_worker(name, engine, pictures, jobs):
+    """What it takes to idle, and what a job takes."""
     worker = Worker(name, engine)
     time.sleep(IDLE_SECONDS)
     result = {"idle_mib": worker.memory_mib()}
-    jobs = int(JOBS_A_SECOND * (seconds + 2))
-    fill(engine, pictures, jobs)
-    while jobs_left(engine) > jobs - 3 * len(pictures):
-        time.sleep(0.1)
+    messages = store_originals(engine, pictures)
+    work(worker, engine, messages, WARM_UP_JOBS)
     with PeakMemory(worker) as peak:
-        before, began, cpu = jobs_left(engine), time.monotonic(), worker.cpu_seconds()
-        time.sleep(seconds)
-        left, ended = jobs_left(engine), time.monotonic()
-        cpu = worker.cpu_seconds() - cpu
-    if left == 0:
-        worker.fail("had too few jobs")
+        before = worker.cpu_seconds()
+        rate = work(worker, engine, messages, jobs)
+        cpu_ms = (worker.cpu_seconds() - before) * 1000 / jobs
     if engine.store_ms == 0:
         check_worker(worker, engine, pictures)
-    done = before - left
-    result |= {"cpu_ms": cpu * 1000 / done, "rate": done / (ended - began), "peak_mib": peak.mib}
     worker.stop()
-    return result
+    return result | {"cpu_ms": cpu_ms, "rate": rate, "peak_mib": peak.mib}
 
 
 # All of it
@@ -222,14 +229,14 @@ def run_servers(rounds, real, connections, seconds, body, image):
     return {name: medians(results[name]) for name in SERVERS}
 
 
-def run_workers(rounds, real, delays, seconds, pictures):
+def run_workers(rounds, real, delays, jobs, pictures):
     results = defaultdict(list)
     for turn, name in in_turns(WORKERS, rounds):
         by_delay = {}
         for delay in delays:
             progress(f"{'real engine' if real else 'round'} {turn + 1} of {rounds}, worker: {WORKERS[name]}, store {delay} ms")
             engine = start_engine(delay, real)
-            by_delay[delay] = measure_worker(name, engine, pictures, seconds)
+            by_delay[delay] = measure_worker(name, engine, pictures, jobs)
             engine.stop()
         results[name].append(by_delay)
     return {name: medians(results[name]) for name in WORKERS}
@@ -254,8 +261,9 @@ def main():
         report.servers(servers, real, ceiling, len(image))
     if arguments.only != "servers":
         mix = [picture for picture in pictures if picture["class"] in WORKER_CLASSES]
-        workers = run_workers(rounds, False, STORE_MS, WORK_SECONDS * share, mix)
-        real = run_workers(1, True, [0], WORK_SECONDS * share, mix)
+        jobs = int(JOBS * share)
+        workers = run_workers(rounds, False, STORE_MS, jobs, mix)
+        real = run_workers(1, True, [0], jobs, mix)
         report.workers(workers, real, mix)
 
 

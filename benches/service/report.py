@@ -31,7 +31,8 @@ def servers(results, real, ceiling, image_bytes):
     def cell(one):
         return f"{one['cpu_ms']:.2f} ({one['rate']:.0f}, {one['p50_ms']:.1f}, {one['p99_ms']:.1f})"
 
-    rows = [[f"{count} connection{'s'[:count > 1]}"] + [cell(results[name][count]) for name in SERVERS] for count in counts]
+    label = {count: f"{count} connections" for count in counts} | {1: "1 connection"}
+    rows = [[label[count]] + [cell(results[name][count]) for name in SERVERS] for count in counts]
     rows.append(["16 connections, roto-aws for engine"] + [cell(real[name][16]) for name in SERVERS])
     rows.append(["MiB idle / at most"] + [memory(results[name]) for name in SERVERS])
     rows.append(["ms until the first answer"] + [f"{results[name]['start_ms']:.0f}" for name in SERVERS])
@@ -43,7 +44,7 @@ def servers(results, real, ceiling, image_bytes):
     for name, most in (("axum", MAX_OF_AXUM), ("flask", MAX_OF_FLASK)):
         for count in counts:
             ratio = results["ours"][count]["cpu_ms"] / results[name][count]["cpu_ms"]
-            say(f"CPU an upload, {count} connections: at most {most} of {SERVERS[name]}", ratio, ratio <= most)
+            say(f"CPU an upload, {label[count]}: at most {most} of {SERVERS[name]}", ratio, ratio <= most)
         ratio = real["ours"][16]["cpu_ms"] / real[name][16]["cpu_ms"]
         say(f"CPU an upload, roto-aws: at most {most} of {SERVERS[name]}", ratio, ratio <= most)
     idle = results["ours"]["idle_mib"]
