@@ -1,4 +1,4 @@
-"""The server's work as the assignment's first shape had it: Flask on gunicorn, boto3 behind, and Pillow to look at the image.
+"""The server's work in Python, in the usual way: Flask on gunicorn, boto3 behind, and Pillow to look at the image.
 
 gunicorn serves `app`. It takes the same settings as ours, and answers the same to an upload.
 """
