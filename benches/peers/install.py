@@ -4,6 +4,7 @@ Each step leaves its result behind and is skipped the next time, except our own 
 the sources have changed. Only ImageMagick is installed for the whole machine: its Debian package cannot live elsewhere.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -31,15 +32,27 @@ def once(name, wanted, step):
         stamp.write_text(repr(wanted))
 
 
-def python_packages():
-    venv.create(WORK / "venv", with_pip=True, clear=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", *versions.PYTHON_PACKAGES], check=True)
+def python_packages(environment, packages):
+    """Into a virtual environment of that name."""
+    venv.create(WORK / environment, with_pip=True, clear=True)
+    python = WORK / environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
 
 
-def node_packages():
-    (WORK / "node").mkdir(exist_ok=True)
-    command = ["npm", "install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix", WORK / "node", versions.SHARP]
+def node_packages(directory, packages):
+    (WORK / directory).mkdir(exist_ok=True)
+    command = ["npm", "install", "--silent", "--no-save", "--no-audit", "--no-fund", "--prefix", WORK / directory, *packages]
     subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def pictures():
+    """The pictures that are timed, as pictures.py describes them: made once, of the photographs and by Pillow."""
+    script = HERE / "pictures.py"
+    once("python", versions.PYTHON_PACKAGES, lambda: python_packages("venv", versions.PYTHON_PACKAGES))
+    once("photographs", versions.PHOTOGRAPHS, photographs)
+    command = [PYTHON, script, PHOTOGRAPHS, WORK / "pictures"]
+    once("pictures", script.read_text(), lambda: subprocess.run(command, check=True))
+    return json.loads((WORK / "pictures" / "pictures.json").read_text())
 
 
 def photographs():
@@ -68,15 +81,15 @@ def imagemagick():
     return found
 
 
-def cargo(package):
-    """Builds one of the two packages beside this file; the path of its program."""
-    command = ["cargo", "build", "--release", "--quiet", "--manifest-path", HERE / package / "Cargo.toml"]
+def cargo(directory):
+    """Builds the package in that directory; where its programs are."""
+    command = ["cargo", "build", "--release", "--quiet", "--manifest-path", directory / "Cargo.toml"]
     environment = os.environ | {"CARGO_TARGET_DIR": str(WORK / "cargo")}
-    print(f"building: {package}", file=sys.stderr, flush=True)
+    print(f"building: {directory.relative_to(ROOT)}", file=sys.stderr, flush=True)
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
     host = next(line.split()[1] for line in host.splitlines() if line.startswith("host:"))
-    return WORK / "cargo" / host / "release" / f"peers-{package}"
+    return WORK / "cargo" / host / "release"
 
 
 def ours():
@@ -86,4 +99,4 @@ def ours():
         sys.exit("benches/peers/ours/Cargo.toml: [profile.release] is not what the root's Cargo.toml has; copy it")
     # Cargo takes from it what is needed and drops the rest.
     shutil.copy(ROOT / "Cargo.lock", HERE / "ours" / "Cargo.lock")
-    return cargo("ours")
+    return cargo(HERE / "ours") / "peers-ours"

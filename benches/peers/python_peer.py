@@ -77,4 +77,5 @@ def main():
         print(answer(line, make), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,7 @@ sys.dont_write_bytecode = True  # the work tree stays clean
 
 import install
 import versions
-from install import HERE, NODE_MODULES, PHOTOGRAPHS, PYTHON, WORK
+from install import HERE, NODE_MODULES, PYTHON, WORK
 
 SIZES = [600, 300, 100]
 BEST, OURS, CALLS = "sharp", "ours", "sharp3"
@@ -113,7 +113,7 @@ def prepare(names):
         if name == OURS:
             command, environment = [install.ours()], {}
         elif name in (BEST, CALLS):
-            install.once("sharp", versions.SHARP, install.node_packages)
+            install.once("sharp", versions.SHARP, lambda: install.node_packages("node", [versions.SHARP]))
             command = ["node", HERE / "sharp_peer.js", "pyramid" if name == BEST else "calls"]
             environment = {"NODE_PATH": str(NODE_MODULES)}
         elif name == "imagemagick":
@@ -130,12 +130,7 @@ def prepare(names):
 
 
 def load_pictures(quick):
-    script = HERE / "pictures.py"
-    install.once("python", versions.PYTHON_PACKAGES, install.python_packages)
-    install.once("photographs", versions.PHOTOGRAPHS, install.photographs)
-    command = [PYTHON, script, PHOTOGRAPHS, WORK / "pictures"]
-    install.once("pictures", script.read_text(), lambda: subprocess.run(command, check=True))
-    pictures = json.loads((WORK / "pictures" / "pictures.json").read_text())
+    pictures = install.pictures()
     first = {picture["class"]: picture for picture in reversed(pictures)}
     return [picture for picture in pictures if not quick or picture is first[picture["class"]]]
 
@@ -285,7 +280,7 @@ def main():
     WORK.mkdir(parents=True, exist_ok=True)
     pictures = load_pictures(arguments.quick)
     starts = prepare([name for name in versions.PEERS if name in wanted])
-    judging_program = install.cargo("score")
+    judging_program = install.cargo(HERE / "score") / "peers-score"
     rounds, seconds = (1, 0.1) if arguments.quick else (3, 0.3)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the peers inherit it
     times, apart = measure(starts, pictures, rounds, seconds)

@@ -20,3 +20,8 @@ PYTHON_PACKAGES = ["numpy==2.4.6", "pillow==13.0.0", "pyvips[binary]==3.2.0", "p
 # Debian's own packages, at whatever version the machine's release of Debian has.
 PHOTOGRAPHS = ["lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04"]
 IMAGEMAGICK = "imagemagick"
+
+# What benches/service measures our server and worker beside, and the real engine that it does so on as well.
+PILLOW = next(package for package in PYTHON_PACKAGES if package.startswith("pillow"))
+SERVICE_PYTHON_PACKAGES = ["boto3==1.44.8", "flask==3.1.3", "gunicorn==27.0.1", PILLOW, "roto-aws==0.10.1"]
+SERVICE_NODE_PACKAGES = [SHARP, "@aws-sdk/client-s3@3.1175.0", "@aws-sdk/client-sqs@3.1175.0"]

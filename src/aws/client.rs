@@ -12,10 +12,13 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use ureq::http::{HeaderMap, Request, Response};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
 use crate::aws::error::{self, Answer, AwsError, Failure};
+use crate::aws::resolve::{REMEMBERED, RememberingResolver};
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
 use crate::dates;
@@ -34,8 +37,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// instance metadata, which take 2.2 s each when the first attempt gets no answer.
 pub const CALL_BUDGET: Duration = Duration::from_secs(8);
 
-/// The most idle connections that are kept to one host. A server's or worker's threads, which are fewer, talk to two.
-pub const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 64;
+/// The most idle connections that are kept to one host: for each of a server's 64 handlers one, and for each of as many jobs,
+/// which are those of a worker with eight cores, three, because that is how many thumbnails it stores at a time.
+pub const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 192;
 
 /// The most bytes of an answer's head: S3's are about 600.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -110,8 +114,9 @@ impl Client {
             .max_redirects_will_error(false)
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
+        let resolver = RememberingResolver::new(DefaultResolver::default(), REMEMBERED);
         Client {
-            agent: config.build().new_agent(),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), resolver),
             region: region.to_string(),
             credentials,
             clock_skew_seconds: AtomicI64::new(0),

@@ -5,7 +5,8 @@
 //! is one concern a file. From the outside in:
 //!
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
-//! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong;
+//! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong,
+//!   and [`resolve`] remembers where it is;
 //! - [`sign`]: the signature that every request carries;
 //! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s
 //!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
@@ -36,6 +37,7 @@ pub mod interruption;
 mod loopback;
 pub mod metadata;
 pub mod profile;
+pub mod resolve;
 pub mod retry;
 pub mod s3;
 pub mod sign;

@@ -121,9 +121,9 @@ impl Api {
     }
 
     /// Answers one request. A panic ends the request and not the thread.
-    pub fn handle(&self, mut request: tiny_http::Request) {
+    pub fn handle(&self, request: tiny_http::Request, bodies: &gate::Bodies) {
         let began = Instant::now();
-        let call = read_call(&mut request);
+        let call = read_call(&request, bodies);
         let answered = catch_unwind(AssertUnwindSafe(|| self.answer(&call, began)));
         let mut answer = answered.unwrap_or_else(|_| {
             log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
@@ -297,15 +297,17 @@ fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
     Refusal::new(503, message)
 }
 
-fn read_call(request: &mut tiny_http::Request) -> Call {
+fn read_call(request: &tiny_http::Request, bodies: &gate::Bodies) -> Call {
     let header = |name: &'static str| {
         let found = request.headers().iter().find(|header| header.field.equiv(name));
         found.map(|header| header.value.as_str().to_owned())
     };
+    let body = header(gate::BODY).and_then(|number| number.parse().ok()).map(|number| bodies.pick_up(number));
+    let body = body.unwrap_or_default();
     let head = Head {
         method: request.method().as_str().to_owned(),
         target: request.url().to_owned(),
-        content_length: request.body_length().unwrap_or(0) as u64,
+        content_length: body.len() as u64,
         accept: header("Accept"),
         content_type: header("Content-Type"),
         if_none_match: header("If-None-Match"),
@@ -314,14 +316,6 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
     let id = header(gate::REQUEST).unwrap_or_default();
     let peer = header(gate::PEER).unwrap_or_default();
     let body_ms = header(gate::BODY_MS).unwrap_or_default();
-    // The gate has sent a body of this length, and none over MAX_BODY_BYTES.
-    let length = (head.content_length as usize).min(gate::MAX_BODY_BYTES);
-    let mut body = Vec::with_capacity(length);
-    let read =
-        std::io::Read::read_to_end(&mut std::io::Read::take(request.as_reader(), length as u64), &mut body);
-    if let Err(error) = read {
-        log::warn("body", &[("peer", &peer), ("error", &error)]); // cut short, and refused as such by what reads it
-    }
     Call { id, head, peer, body_ms, body }
 }
 

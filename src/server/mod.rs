@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use api::Api;
-use gate::Gate;
+use gate::{Bodies, Gate};
 
 use crate::image_id::ImageId;
 use crate::log;
@@ -43,15 +43,15 @@ impl Server {
         let path = private_socket.path();
         let inner = tiny_http::Server::http_unix(&path)
             .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        let (inner, api) = (Arc::new(inner), Arc::new(api));
+        let (inner, api, bodies) = (Arc::new(inner), Arc::new(api), Arc::new(Bodies::default()));
         for number in 0..gate::HANDLERS {
-            let (inner, api) = (inner.clone(), api.clone());
+            let (inner, api, bodies) = (inner.clone(), api.clone(), bodies.clone());
             thread::Builder::new()
                 .name(format!("handler-{number}"))
-                .spawn(move || handle_all(&inner, &api))?;
+                .spawn(move || handle_all(&inner, &api, &bodies))?;
         }
         let check_head = Box::new(move |head: &head::Head| api.check_head(head));
-        let gate = Gate::open(listener, path, check_head)?;
+        let gate = Gate::open(listener, path, check_head, bodies)?;
         Ok(Server { gate, private_socket })
     }
 
@@ -69,10 +69,10 @@ impl Server {
 }
 
 /// One of the pool's threads. tiny_http's own failure is the end of the process: its accept loop does not come back.
-fn handle_all(inner: &tiny_http::Server, api: &Api) {
+fn handle_all(inner: &tiny_http::Server, api: &Api, bodies: &Bodies) {
     loop {
         match inner.recv() {
-            Ok(request) => api.handle(request),
+            Ok(request) => api.handle(request, bodies),
             Err(error) => {
                 log::error("private_socket_failed", &[("error", &error)]);
                 std::process::exit(1);

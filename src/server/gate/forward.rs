@@ -1,9 +1,13 @@
 //! The way to tiny_http and back: a request written anew in canonical form, and the answer; and the answers that the gate
 //! gives by itself.
+//!
+//! A body does not go through tiny_http, which would only copy it: it is laid down in [`Bodies`], where the api picks it up.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Buffered, HANDLERS, Shared, server_full};
@@ -14,6 +18,9 @@ use crate::server::refusal::Refusal;
 
 /// The longest answer: an original of 1 MiB or a large thumbnail (600x600 RGBA in a PNG, 1.4 MB), and its head.
 const MAX_ANSWER_BYTES: u64 = 2 * 1024 * 1024;
+
+/// What nearly all answers have room in: four URLs and a head.
+const USUAL_ANSWER_BYTES: usize = 4 * 1024;
 
 /// For a free handler. Who waits longer would rather try again.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +37,38 @@ pub const PEER: &str = "X-Gate-Peer";
 
 /// Tells the api how many milliseconds the body took to arrive.
 pub const BODY_MS: &str = "X-Gate-Body-Ms";
+
+/// Tells the api where its body lies.
+pub const BODY: &str = "X-Gate-Body";
+
+/// The bodies of the requests that are on their way to the api or with it: as many as there are handlers.
+#[derive(Default)]
+pub struct Bodies(Mutex<Lying>);
+
+#[derive(Default)]
+struct Lying {
+    next: u64,
+    by_number: HashMap<u64, Vec<u8>>,
+}
+
+impl Bodies {
+    fn lay_down(&self, body: Vec<u8>) -> u64 {
+        let mut lying = self.lying();
+        let number = lying.next;
+        lying.next += 1;
+        lying.by_number.insert(number, body);
+        number
+    }
+
+    /// The body whose number is in the header [`BODY`], once; then nothing.
+    pub fn pick_up(&self, number: u64) -> Vec<u8> {
+        self.lying().by_number.remove(&number).unwrap_or_default()
+    }
+
+    fn lying(&self) -> MutexGuard<'_, Lying> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is known of a request so far.
 pub(super) struct Asked {
@@ -71,13 +110,16 @@ fn request_id() -> String {
 pub(super) fn forward<'a>(
     shared: &'a Shared,
     asked: &Asked,
-    body: Buffered<'a>,
+    mut body: Buffered<'a>,
 ) -> Result<Buffered<'a>, Refusal> {
     let Some(_handler) = shared.handlers.add_below(HANDLERS, HANDLER_TIMEOUT) else {
         return Err(server_full());
     };
-    let head = canonical_head(asked, body.bytes.len());
-    let bytes = match ask(shared, head.as_bytes(), body) {
+    let number = shared.bodies.lay_down(std::mem::take(&mut body.bytes));
+    let answered = ask(shared, canonical_head(asked, number).as_bytes());
+    shared.bodies.pick_up(number); // it is still there if tiny_http has failed
+    drop(body); // until here it was counted
+    let bytes = match answered {
         Ok(bytes) if bytes.starts_with(b"HTTP/1.1 ") => bytes,
         other => {
             let error = other.err().map_or("no answer".to_owned(), |error| error.to_string());
@@ -95,11 +137,11 @@ pub(super) fn forward<'a>(
     Ok(answer)
 }
 
-fn canonical_head(asked: &Asked, body_bytes: usize) -> String {
+fn canonical_head(asked: &Asked, body: u64) -> String {
     let Asked { request, peer, head, body_ms } = asked;
     let mut text = format!(
-        "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: {body_bytes}\r\n\
-         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{BODY_MS}: {body_ms}\r\n",
+        "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: 0\r\n\
+         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{BODY_MS}: {body_ms}\r\n{BODY}: {body}\r\n",
         head.method, head.target,
     );
     let passed_on = [
@@ -116,7 +158,7 @@ fn canonical_head(asked: &Asked, body_bytes: usize) -> String {
     text
 }
 
-fn ask(shared: &Shared, head: &[u8], body: Buffered) -> io::Result<Vec<u8>> {
+fn ask(shared: &Shared, head: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(&shared.private_socket).inspect_err(|error| {
         // Nobody listens: tiny_http's accept thread has ended, and it does not come back.
         if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
@@ -126,9 +168,7 @@ fn ask(shared: &Shared, head: &[u8], body: Buffered) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     stream.write_all(head)?;
-    stream.write_all(&body.bytes)?;
-    drop(body); // the handler has it
-    let mut answer = Vec::new();
+    let mut answer = Vec::with_capacity(USUAL_ANSWER_BYTES);
     match stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => end_process("a handler hangs"),
         read => {

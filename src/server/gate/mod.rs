@@ -26,8 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 use connection::Connection;
-pub use connection::MAX_BODY_BYTES;
-pub use forward::{BODY_MS, PEER, REQUEST};
+pub use forward::{BODY, BODY_MS, Bodies, PEER, REQUEST};
 
 use super::head::Head;
 use super::refusal::Refusal;
@@ -81,6 +80,7 @@ struct Shared {
     /// Where tiny_http listens.
     private_socket: PathBuf,
     check_head: CheckHead,
+    bodies: Arc<Bodies>,
     max_connections: usize,
     draining: AtomicBool,
     connections: Counter,
@@ -99,13 +99,20 @@ struct Waiting {
 }
 
 impl Gate {
-    /// Takes the public socket and begins to serve; `private_socket` is where tiny_http listens.
-    pub fn open(listener: TcpListener, private_socket: PathBuf, check_head: CheckHead) -> io::Result<Gate> {
+    /// Takes the public socket and begins to serve; `private_socket` is where tiny_http listens, and `bodies` where the bodies of
+    /// its requests are found.
+    pub fn open(
+        listener: TcpListener,
+        private_socket: PathBuf,
+        check_head: CheckHead,
+        bodies: Arc<Bodies>,
+    ) -> io::Result<Gate> {
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             private_socket,
             check_head,
+            bodies,
             max_connections: max_connections(descriptors::raise_limit())?,
             draining: AtomicBool::new(false),
             connections: Counter::default(),
