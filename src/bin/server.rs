@@ -42,6 +42,7 @@ Settings are environment variables:
     IMAGES_BUCKET   the S3 bucket
     JOBS_QUEUE_URL  the SQS queue
     MAX_PIXELS      the most that an image may have              40000000
+    UPLOAD_TOKEN    what uploads must bear in Authorization      none: everyone may upload
     WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
     THUMBNAIL_FIT   with --local, cover or contain               cover
     LOG             error, warn, info or debug                   info
@@ -84,6 +85,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
                 queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
                 public_url,
                 max_pixels: config.max_pixels,
+                upload_token: config.upload_token.clone(),
                 serves_objects: false,
             };
             serve(listen(&config)?, api, &Shutdown::on_signals()?)
@@ -133,8 +135,14 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         worked
     })?;
 
-    let api =
-        Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
+    let api = Api {
+        store,
+        queue: queue.clone(),
+        public_url,
+        max_pixels: config.max_pixels,
+        upload_token: config.upload_token.clone(),
+        serves_objects: true,
+    };
     let code = serve(listener, api, &shutdown);
     shutdown.request(); // it may be that serving could not begin
     queue.close();

@@ -19,6 +19,7 @@ use crate::image_id::ImageId;
 use crate::job::Job;
 use crate::log;
 use crate::queue::Queue;
+use crate::secret::Secret;
 use crate::size::Size;
 use crate::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
 
@@ -43,6 +44,8 @@ pub struct Api {
     pub public_url: String,
     /// The most pixels that an upload may have.
     pub max_pixels: u64,
+    /// What an upload has to bear, if not everyone may upload.
+    pub upload_token: Option<Secret>,
     /// Whether objects are served too; on AWS that is CloudFront's work.
     pub serves_objects: bool,
 }
@@ -87,9 +90,21 @@ struct Call {
 }
 
 impl Api {
-    /// What can be refused by the head alone, in the contract's order: 404, 405, 406.
+    /// What can be refused by the head alone, in the contract's order: 404, 405, 401, 406. The gate asks it of every head.
     pub fn check_head(&self, head: &Head) -> Result<(), Refusal> {
-        self.route(head).map(drop)
+        if self.route(head)? != Route::Upload {
+            return Ok(());
+        }
+        let token = head.authorization.as_ref().and_then(Secret::bearer_token);
+        if self.upload_token.is_some() && self.upload_token != token {
+            return Err(Refusal::unauthorized(
+                "Uploads are for those who were given a token: send the header Authorization: Bearer TOKEN.",
+            ));
+        }
+        if !accepts_json(head.accept.as_deref()) {
+            return Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."));
+        }
+        Ok(())
     }
 
     fn route(&self, head: &Head) -> Result<Route, Refusal> {
@@ -99,9 +114,6 @@ impl Api {
                 "POST",
                 "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'.",
             )),
-            "/" if !accepts_json(head.accept.as_deref()) => {
-                Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."))
-            }
             "/" => Ok(Route::Upload),
             "/healthz" if matches!(method, "GET" | "HEAD") => Ok(Route::Health),
             "/healthz" => Err(only_get()),
@@ -306,7 +318,6 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
         method: request.method().as_str().to_owned(),
         target: request.url().to_owned(),
         content_length: request.body_length().unwrap_or(0) as u64,
-        accept: header("Accept"),
         content_type: header("Content-Type"),
         if_none_match: header("If-None-Match"),
         ..Head::default()

@@ -121,9 +121,7 @@ fn exchange(
     if shared.draining.load(Ordering::SeqCst) {
         return Err(Refusal::new(503, "This server is stopping: try again in a few seconds.").into());
     }
-    if asked.head.content_length > 0 {
-        (shared.check_head)(&asked.head)?;
-    }
+    (shared.check_head)(&asked.head)?;
     if asked.head.content_length > MAX_BODY_BYTES as u64 {
         return Err(Refusal::new(413, MultipartError::ImageTooLarge.to_string()).into());
     }

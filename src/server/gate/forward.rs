@@ -102,11 +102,7 @@ fn canonical_head(asked: &Asked, body_bytes: usize) -> String {
          {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{BODY_MS}: {body_ms}\r\n",
         head.method, head.target,
     );
-    let passed_on = [
-        ("Accept", &head.accept),
-        ("Content-Type", &head.content_type),
-        ("If-None-Match", &head.if_none_match),
-    ];
+    let passed_on = [("Content-Type", &head.content_type), ("If-None-Match", &head.if_none_match)];
     for (name, value) in passed_on {
         if let Some(value) = value {
             text.push_str(&format!("{name}: {value}\r\n"));

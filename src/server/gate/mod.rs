@@ -66,7 +66,7 @@ const STACK_BYTES: usize = 128 * 1024;
 const MAX_ACCEPT_FAILURES: u32 = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks at the head of a request that has a body, before the body is read, and refuses what can be refused by the head.
+/// Looks at the head of a request, before the body is read, and refuses what can be refused by the head.
 pub type CheckHead = Box<dyn Fn(&Head) -> Result<(), Refusal> + Send + Sync>;
 
 /// The public side of the server.
