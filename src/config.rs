@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::env::Env;
 use crate::log::Level;
+use crate::networks::Networks;
 use crate::secret::Secret;
 use crate::thumbnail::Fit;
 
@@ -37,10 +38,14 @@ pub struct Config {
     pub max_pixels: u64,
     /// `UPLOAD_TOKEN`: what an upload has to bear; none lets everyone upload.
     pub upload_token: Option<Secret>,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// `WORKER_JOBS`: jobs in hand at a time; by default 8 for each core.
     pub worker_jobs: Option<usize>,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
+    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an address and a port; none by default.
+    pub metrics_listen: Option<String>,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
     pub log: Level,
 }
@@ -63,11 +68,13 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 const LISTEN: &str = "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80";
+const METRICS_LISTEN: &str = "an address and a port for Prometheus, such as 127.0.0.1:9100";
 const PUBLIC_URL: &str = "where the images are seen, such as https://images.example.com";
 const IMAGES_BUCKET: &str =
     "the name of the S3 bucket for the images (or start with --local DIR for one machine)";
 const JOBS_QUEUE_URL: &str =
     "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
+const TRUSTED_PROXIES: &str = "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7";
 const UPLOAD_TOKEN: &str =
     "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints";
 
@@ -92,8 +99,11 @@ impl Config {
             jobs_queue_url: setting(env, "JOBS_QUEUE_URL", JOBS_QUEUE_URL, queue_url)?,
             max_pixels: max_pixels.unwrap_or(DEFAULT_MAX_PIXELS),
             upload_token: secret(env, "UPLOAD_TOKEN", UPLOAD_TOKEN, upload_token)?,
+            trusted_proxies: setting(env, "TRUSTED_PROXIES", TRUSTED_PROXIES, |text| text.parse().ok())?
+                .unwrap_or_default(),
             worker_jobs: jobs.map(|jobs| jobs as usize),
             thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
+            metrics_listen: setting(env, "METRICS_LISTEN", METRICS_LISTEN, listen)?,
             log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
                 .unwrap_or(Level::Info),
         })
@@ -212,8 +222,10 @@ mod tests {
             ("JOBS_QUEUE_URL", queue),
             ("MAX_PIXELS", "5"),
             ("UPLOAD_TOKEN", "0123456789abcdef"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8"),
             ("WORKER_JOBS", "6"),
             ("THUMBNAIL_FIT", "contain"),
+            ("METRICS_LISTEN", "127.0.0.1:9100"),
             ("LOG", "debug"),
         ]);
         let config = config.unwrap();
@@ -221,6 +233,8 @@ mod tests {
         assert_eq!(config.bucket_and_queue(), Ok(("my-images", queue)));
         assert_eq!((config.max_pixels, config.worker_jobs, config.log), (5, Some(6), Level::Debug));
         assert_eq!(config.thumbnail_fit, Fit::Contain);
+        assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:9100"));
+        assert!(config.trusted_proxies.contain([10, 0, 0, 1].into()));
         assert_eq!(config.upload_token, Some(Secret::new("0123456789abcdef")));
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }
@@ -239,6 +253,8 @@ mod tests {
             ("WORKER_JOBS", "-1"),
             ("WORKER_JOBS", "1025"),
             ("THUMBNAIL_FIT", "Cover"),
+            ("TRUSTED_PROXIES", "localhost"),
+            ("METRICS_LISTEN", "9100"),
             ("LOG", "trace"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err().to_string();

@@ -28,7 +28,8 @@
 //! [`local`] and [`aws`] are the two kinds of store and queue. They, the server and the worker do not know each other; only
 //! the programs in `src/bin` know them all, and put them together from the settings ([`config`], [`env`](mod@env)).
 //!
-//! What is left serves all of them: [`log`], [`counter`], [`secret`], [`shutdown`], [`descriptors`], [`dates`], [`program`], [`check`].
+//! What is left serves all of them: [`log`], [`metrics`], [`counter`], [`secret`], [`networks`], [`shutdown`],
+//! [`descriptors`], [`dates`], [`program`], [`check`].
 
 pub mod aws;
 pub mod check;
@@ -44,6 +45,8 @@ pub mod image_id;
 pub mod job;
 pub mod local;
 pub mod log;
+pub mod metrics;
+pub mod networks;
 pub mod program;
 pub mod queue;
 pub mod secret;

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::gate;
 use super::head::Head;
@@ -18,6 +18,7 @@ use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
 use crate::job::Job;
 use crate::log;
+use crate::metrics::SERVER;
 use crate::queue::Queue;
 use crate::secret::Secret;
 use crate::size::Size;
@@ -85,7 +86,8 @@ struct Call {
     id: String,
     head: Head,
     peer: String,
-    body_ms: String,
+    client: String,
+    body_ms: u64,
     body: Vec<u8>,
 }
 
@@ -141,6 +143,7 @@ impl Api {
             log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
             Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
         });
+        SERVER.answered(&call.head, answer.status);
         answer.headers.push(("X-Request-Id", call.id.clone()));
         if let Err(error) = respond(request, answer) {
             log::warn("answer_not_sent", &[("request", &call.id), ("error", &error)]);
@@ -175,14 +178,20 @@ impl Api {
 
         let began = Instant::now();
         let original = self.store_original(image, &inspected, call)?;
-        let stored = Instant::now();
+        let store = began.elapsed();
         let thumbnails = inspected.thumbnail_format();
         self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
+        let queue = began.elapsed() - store;
+        SERVER.upload_bytes.add(image.len() as u64);
+        SERVER.body.observe(Duration::from_millis(call.body_ms));
+        SERVER.store.observe(store);
+        SERVER.queue.observe(queue);
         log::info(
             "upload",
             &[
                 ("request", &call.id),
                 ("peer", &call.peer),
+                ("client", &call.client),
                 ("id", &original.id),
                 ("status", &202),
                 ("bytes", &image.len()),
@@ -190,8 +199,8 @@ impl Api {
                 ("height", &inspected.height),
                 ("format", &original.format.extension()),
                 ("body_ms", &call.body_ms),
-                ("store_ms", &(stored - began).as_millis()),
-                ("queue_ms", &stored.elapsed().as_millis()),
+                ("store_ms", &store.as_millis()),
+                ("queue_ms", &queue.as_millis()),
             ],
         );
         Ok(Answer::json(202, self.urls(original, thumbnails)))
@@ -284,6 +293,7 @@ fn log_request(call: &Call, status: u16, sent_bytes: usize, began: Instant, erro
     let mut fields: Vec<(&str, &dyn Display)> = vec![
         ("request", &call.id),
         ("peer", &call.peer),
+        ("client", &call.client),
         ("method", &call.head.method),
         ("target", &call.head.target),
         ("status", &status),
@@ -324,7 +334,8 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
     };
     let id = header(gate::REQUEST).unwrap_or_default();
     let peer = header(gate::PEER).unwrap_or_default();
-    let body_ms = header(gate::BODY_MS).unwrap_or_default();
+    let client = header(gate::CLIENT).unwrap_or_default();
+    let body_ms = header(gate::BODY_MS).and_then(|ms| ms.parse().ok()).unwrap_or_default();
     // The gate has sent a body of this length, and none over MAX_BODY_BYTES.
     let length = (head.content_length as usize).min(gate::MAX_BODY_BYTES);
     let mut body = Vec::with_capacity(length);
@@ -333,7 +344,7 @@ fn read_call(request: &mut tiny_http::Request) -> Call {
     if let Err(error) = read {
         log::warn("body", &[("peer", &peer), ("error", &error)]); // cut short, and refused as such by what reads it
     }
-    Call { id, head, peer, body_ms, body }
+    Call { id, head, peer, client, body_ms, body }
 }
 
 fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<()> {

@@ -44,6 +44,8 @@ pub struct Head {
     pub if_none_match: Option<String>,
     /// `Authorization`. It goes no further than the gate, and is not logged.
     pub authorization: Option<Secret>,
+    /// `X-Forwarded-For`; repeated ones are joined by commas.
+    pub forwarded_for: Option<String>,
 }
 
 impl Head {
@@ -210,6 +212,7 @@ impl Fields {
             "expect" => once(&mut self.expect, name, value.to_owned()),
             "content-type" => once(&mut self.head.content_type, name, value.to_owned()),
             "authorization" => once(&mut self.head.authorization, name, Secret::new(value)),
+            "x-forwarded-for" => list(&mut self.head.forwarded_for, value),
             "connection" => list(&mut self.connection, value),
             "accept" => list(&mut self.head.accept, value),
             "if-none-match" => list(&mut self.head.if_none_match, value),
@@ -304,8 +307,8 @@ mod tests {
             close: true,
             accept: Some("text/html, application/json".into()),
             content_type: Some("x/y".into()),
-            if_none_match: None,
             authorization: Some(Secret::new("Bearer hush")),
+            ..Head::default()
         };
         assert!(!format!("{head:?}").contains("hush"));
         assert_eq!(head, Ok(expected.clone()));

@@ -5,6 +5,7 @@
 //! user made for them. Its state is in a temporary directory, and it ends with the test process, however that ends.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,8 +23,8 @@ use serde_json::{Value, json};
 
 use crate::kept::Kept;
 
-/// As in `ministack.txt`.
-const VERSION: &str = "1.5.33";
+/// What is installed.
+const REQUIREMENTS: &str = include_str!("ministack.txt");
 const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
@@ -181,7 +182,7 @@ impl Engine {
     }
 
     fn start() -> Engine {
-        let program = installed();
+        let program = installed().join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
             (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
@@ -276,17 +277,28 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The path of the program, installed if it is not yet. One process installs while others wait at the lock; what one has left
-/// half done, the next does again.
+/// Runs a script that needs what is installed there, with this as its input, and returns what it prints.
+pub fn python(script: &str, input: &str) -> String {
+    let mut python = Command::new(installed().join("python"));
+    python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = python.spawn().expect("python starts");
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it is read");
+    let output = child.wait_with_output().expect("python ends");
+    assert!(output.status.success(), "python fails on {input}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The directory of the programs, installed if they are not yet. One process installs while others wait at the lock; what one
+/// has left half done, the next does again.
 fn installed() -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();
     let lock = File::create(engines.join("lock")).unwrap();
     lock.lock().unwrap();
-    let home = engines.join(format!("ministack-{VERSION}"));
+    let home = engines.join(format!("ministack-{:08x}", crc32fast::hash(REQUIREMENTS.as_bytes())));
     let complete = home.join("complete");
     if !complete.exists() {
-        eprintln!("installing ministack {VERSION} into {}: once, takes some seconds", home.display());
+        eprintln!("installing ministack into {}: once, takes some seconds", home.display());
         let _ = fs::remove_dir_all(&home);
         run(Command::new("python3").args(["-m", "venv"]).arg(&home));
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
@@ -294,7 +306,7 @@ fn installed() -> PathBuf {
         run(Command::new(home.join("bin/python")).args(pip).arg(requirements));
         File::create(&complete).unwrap();
     }
-    home.join("bin/ministack")
+    home.join("bin")
 }
 
 fn run(command: &mut Command) {
