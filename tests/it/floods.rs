@@ -78,7 +78,7 @@ fn honest_clients_are_served() {
     raise_own_descriptor_limit();
     let picture = pictures::jpeg_of_bytes(200_000);
     for (name, attack) in FLOODS {
-        let server = LocalServer::start_with(&[("LOG", "warn")]);
+        let server = LocalServer::start();
         let mut times = Vec::new();
         let mut taken = 0;
         let made = flooded(&server, attack, || {
@@ -101,7 +101,7 @@ fn honest_clients_are_served() {
 #[test]
 fn a_slow_upload_outlives_a_flood() {
     raise_own_descriptor_limit();
-    let server = LocalServer::start_with(&[("LOG", "warn")]);
+    let server = LocalServer::start();
     let mut slow = Client::connect(&server.address);
     let jpeg = pictures::jpeg(64, 64);
     let part = "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n";
