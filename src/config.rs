@@ -8,6 +8,8 @@ use std::fmt;
 
 use crate::env::Env;
 use crate::log::Level;
+use crate::networks::Networks;
+use crate::secret::Secret;
 use crate::thumbnail::Fit;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -34,10 +36,16 @@ pub struct Config {
     pub jobs_queue_url: Option<String>,
     /// `MAX_PIXELS`: the most that an image may have.
     pub max_pixels: u64,
+    /// `UPLOAD_TOKEN`: what an upload has to bear; none lets everyone upload.
+    pub upload_token: Option<Secret>,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// `WORKER_JOBS`: jobs in hand at a time; by default 8 for each core.
     pub worker_jobs: Option<usize>,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
+    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an address and a port; none by default.
+    pub metrics_listen: Option<String>,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
     pub log: Level,
 }
@@ -46,27 +54,29 @@ pub struct Config {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {
     variable: &'static str,
-    was: Option<String>,
+    /// The value, quoted, unless it is a secret or there was none.
+    was: String,
     should_be: &'static str,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.was {
-            Some(was) => write!(f, "{} is {was:?}: it must be {}", self.variable, self.should_be),
-            None => write!(f, "{} is not set: it must be {}", self.variable, self.should_be),
-        }
+        write!(f, "{} is {}: it must be {}", self.variable, self.was, self.should_be)
     }
 }
 
 impl std::error::Error for ConfigError {}
 
 const LISTEN: &str = "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80";
+const METRICS_LISTEN: &str = "an address and a port for Prometheus, such as 127.0.0.1:9100";
 const PUBLIC_URL: &str = "where the images are seen, such as https://images.example.com";
 const IMAGES_BUCKET: &str =
     "the name of the S3 bucket for the images (or start with --local DIR for one machine)";
 const JOBS_QUEUE_URL: &str =
     "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
+const TRUSTED_PROXIES: &str = "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7";
+const UPLOAD_TOKEN: &str =
+    "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints";
 
 impl Config {
     /// Reads and validates all settings. Those that only some kinds of run need may be missing here.
@@ -88,8 +98,12 @@ impl Config {
             images_bucket: setting(env, "IMAGES_BUCKET", IMAGES_BUCKET, bucket)?,
             jobs_queue_url: setting(env, "JOBS_QUEUE_URL", JOBS_QUEUE_URL, queue_url)?,
             max_pixels: max_pixels.unwrap_or(DEFAULT_MAX_PIXELS),
+            upload_token: secret(env, "UPLOAD_TOKEN", UPLOAD_TOKEN, upload_token)?,
+            trusted_proxies: setting(env, "TRUSTED_PROXIES", TRUSTED_PROXIES, |text| text.parse().ok())?
+                .unwrap_or_default(),
             worker_jobs: jobs.map(|jobs| jobs as usize),
             thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
+            metrics_listen: setting(env, "METRICS_LISTEN", METRICS_LISTEN, listen)?,
             log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
                 .unwrap_or(Level::Info),
         })
@@ -118,7 +132,7 @@ impl Config {
 }
 
 fn missing(variable: &'static str, should_be: &'static str) -> ConfigError {
-    ConfigError { variable, was: None, should_be }
+    ConfigError { variable, was: "not set".to_owned(), should_be }
 }
 
 fn setting<T>(
@@ -131,9 +145,26 @@ fn setting<T>(
         None => Ok(None),
         Some(text) => match parse(text) {
             Some(value) => Ok(Some(value)),
-            None => Err(ConfigError { variable, was: Some(text.to_owned()), should_be }),
+            None => Err(ConfigError { variable, was: format!("{text:?}"), should_be }),
         },
     }
+}
+
+/// A setting that is not shown, not even when it is wrong.
+fn secret(
+    env: &Env,
+    variable: &'static str,
+    should_be: &'static str,
+    parse: impl Fn(&str) -> Option<Secret>,
+) -> Result<Option<Secret>, ConfigError> {
+    setting(env, variable, should_be, parse)
+        .map_err(|error| ConfigError { was: "set to something else".to_owned(), ..error })
+}
+
+/// The characters that RFC 6750 allows in a bearer's token. Shorter ones could be guessed, over the network and in time.
+fn upload_token(text: &str) -> Option<Secret> {
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+    ((16..=256).contains(&text.len()) && text.bytes().all(sound)).then(|| Secret::new(text))
 }
 
 fn listen(text: &str) -> Option<String> {
@@ -190,8 +221,11 @@ mod tests {
             ("IMAGES_BUCKET", "my-images"),
             ("JOBS_QUEUE_URL", queue),
             ("MAX_PIXELS", "5"),
+            ("UPLOAD_TOKEN", "0123456789abcdef"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8"),
             ("WORKER_JOBS", "6"),
             ("THUMBNAIL_FIT", "contain"),
+            ("METRICS_LISTEN", "127.0.0.1:9100"),
             ("LOG", "debug"),
         ]);
         let config = config.unwrap();
@@ -199,6 +233,10 @@ mod tests {
         assert_eq!(config.bucket_and_queue(), Ok(("my-images", queue)));
         assert_eq!((config.max_pixels, config.worker_jobs, config.log), (5, Some(6), Level::Debug));
         assert_eq!(config.thumbnail_fit, Fit::Contain);
+        assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:9100"));
+        assert!(config.trusted_proxies.contain([10, 0, 0, 1].into()));
+        assert_eq!(config.upload_token, Some(Secret::new("0123456789abcdef")));
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }
 
     #[test]
@@ -215,10 +253,21 @@ mod tests {
             ("WORKER_JOBS", "-1"),
             ("WORKER_JOBS", "1025"),
             ("THUMBNAIL_FIT", "Cover"),
+            ("TRUSTED_PROXIES", "localhost"),
+            ("METRICS_LISTEN", "9100"),
             ("LOG", "trace"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{variable} is {value:?}: it must be ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_secret_is_not_shown() {
+        for token in ["hush", "hush hush hush hush", "hushhushhushhüsh", &"hush".repeat(65)] {
+            let error = read(&[("UPLOAD_TOKEN", token)]).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hush"), "{error}");
+            assert!(error.to_string().starts_with("UPLOAD_TOKEN is set to something else: it must be 16 to"));
         }
     }
 }

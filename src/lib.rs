@@ -31,7 +31,8 @@
 //! [`local`] and [`aws`] are the two kinds of store and queue. They, the server and the worker do not know each other; only
 //! the programs in `src/bin` know them all, and put them together from the settings ([`config`], [`env`](mod@env)).
 //!
-//! What is left serves all of them: [`log`], [`counter`], [`shutdown`], [`descriptors`], [`dates`], [`program`], [`check`].
+//! What is left serves all of them: [`log`], [`metrics`], [`counter`], [`secret`], [`networks`], [`shutdown`],
+//! [`descriptors`], [`dates`], [`program`], [`check`].
 
 pub mod aws;
 pub mod check;
@@ -47,9 +48,12 @@ pub mod image_id;
 pub mod job;
 pub mod local;
 pub mod log;
+pub mod metrics;
+pub mod networks;
 pub mod program;
 pub mod queue;
 pub mod reconcile;
+pub mod secret;
 pub mod server;
 pub mod shutdown;
 pub mod size;

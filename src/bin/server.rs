@@ -17,6 +17,7 @@ use image_sharer::config::Config;
 use image_sharer::env::Env;
 use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
+use image_sharer::metrics::Shown;
 use image_sharer::queue::{Queue, QueueError};
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::server::Server;
@@ -25,7 +26,7 @@ use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::shutdown::Shutdown;
 use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, log, program};
+use image_sharer::{check, log, metrics, program};
 
 const HELP: &str = "\
 Takes images by HTTP, stores them, and queues a job for their thumbnails.
@@ -43,8 +44,11 @@ Settings are environment variables:
     IMAGES_BUCKET   the S3 bucket
     JOBS_QUEUE_URL  the SQS queue
     MAX_PIXELS      the most that an image may have              40000000
+    UPLOAD_TOKEN    what uploads must bear in Authorization      none: everyone may upload
+    TRUSTED_PROXIES addresses whose X-Forwarded-For is believed  none
     WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
     THUMBNAIL_FIT   with --local, cover or contain               cover
+    METRICS_LISTEN  address and port for Prometheus              none
     LOG             error, warn, info or debug                   info
 
 and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.
@@ -85,9 +89,10 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
                 queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
                 public_url,
                 max_pixels: config.max_pixels,
+                upload_token: config.upload_token.clone(),
                 serves_objects: false,
             };
-            serve(listen(&config)?, api, &Shutdown::on_signals()?)
+            serve(&config, listen(&config)?, api, &Shutdown::on_signals()?)
         }
         Run::Check => {
             config.required_public_url()?;
@@ -107,9 +112,15 @@ fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
     TcpListener::bind(&config.listen).map_err(|error| format!("LISTEN is {}: {error}", config.listen).into())
 }
 
-fn serve(listener: TcpListener, api: Api, shutdown: &Shutdown) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(
+    config: &Config,
+    listener: TcpListener,
+    api: Api,
+    shutdown: &Shutdown,
+) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
-    let server = Server::start(listener, api)?;
+    metrics::start(config.metrics_listen.as_deref(), Shown { server: true, worker: api.serves_objects })?;
+    let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
     log::info("serving", &[("address", &server.address()), ("public_url", &public_url)]);
     shutdown.wait();
     let finished = server.drain();
@@ -134,9 +145,15 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         worked
     })?;
 
-    let api =
-        Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
-    let code = serve(listener, api, &shutdown);
+    let api = Api {
+        store,
+        queue: queue.clone(),
+        public_url,
+        max_pixels: config.max_pixels,
+        upload_token: config.upload_token.clone(),
+        serves_objects: true,
+    };
+    let code = serve(config, listener, api, &shutdown);
     shutdown.request(); // it may be that serving could not begin
     queue.close();
     worker.join().map_err(|_| "the worker panicked")??;

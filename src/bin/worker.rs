@@ -17,6 +17,7 @@ use image_sharer::aws::{Aws, S3Store, SqsQueue, user_data};
 use image_sharer::config::Config;
 use image_sharer::env::Env;
 use image_sharer::image_id::ImageId;
+use image_sharer::metrics::Shown;
 use image_sharer::queue::Queue;
 use image_sharer::reconcile::pace::Pace;
 use image_sharer::reconcile::progress::Progress;
@@ -26,7 +27,7 @@ use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::shutdown::Shutdown;
 use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, descriptors, log, program};
+use image_sharer::{check, descriptors, log, metrics, program};
 
 const HELP: &str = "\
 Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
@@ -53,6 +54,7 @@ Settings are environment variables:
     WORKER_JOBS     jobs in hand at a time                       8 for each core
     MAX_PIXELS      the most that an image may have              40000000
     THUMBNAIL_FIT   cover or contain                             cover
+    METRICS_LISTEN  address and port for Prometheus              none
     LOG             error, warn, info or debug                   info
 
 and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.";
@@ -201,6 +203,7 @@ fn work_until(
         "working",
         &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
     );
+    metrics::start(config.metrics_listen.as_deref(), Shown { server: false, worker: true })?;
     let shutdown = Shutdown::on_signals()?;
     let interruption = Interruption::watch(env, shutdown.clone())?;
     let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, until)?;

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::gate;
 use super::head::Head;
@@ -18,7 +18,9 @@ use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
 use crate::job::Job;
 use crate::log;
+use crate::metrics::SERVER;
 use crate::queue::Queue;
+use crate::secret::Secret;
 use crate::size::Size;
 use crate::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
 
@@ -43,6 +45,8 @@ pub struct Api {
     pub public_url: String,
     /// The most pixels that an upload may have.
     pub max_pixels: u64,
+    /// What an upload has to bear, if not everyone may upload.
+    pub upload_token: Option<Secret>,
     /// Whether objects are served too; on AWS that is CloudFront's work.
     pub serves_objects: bool,
 }
@@ -82,14 +86,27 @@ struct Call {
     id: String,
     head: Head,
     peer: String,
-    body_ms: String,
+    client: String,
+    body_ms: u64,
     body: Vec<u8>,
 }
 
 impl Api {
-    /// What can be refused by the head alone, in the contract's order: 404, 405, 406.
+    /// What can be refused by the head alone, in the contract's order: 404, 405, 401, 406. The gate asks it of every head.
     pub fn check_head(&self, head: &Head) -> Result<(), Refusal> {
-        self.route(head).map(drop)
+        if self.route(head)? != Route::Upload {
+            return Ok(());
+        }
+        let token = head.authorization.as_ref().and_then(Secret::bearer_token);
+        if self.upload_token.is_some() && self.upload_token != token {
+            return Err(Refusal::unauthorized(
+                "Uploads are for those who were given a token: send the header Authorization: Bearer TOKEN.",
+            ));
+        }
+        if !accepts_json(head.accept.as_deref()) {
+            return Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."));
+        }
+        Ok(())
     }
 
     fn route(&self, head: &Head) -> Result<Route, Refusal> {
@@ -99,9 +116,6 @@ impl Api {
                 "POST",
                 "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'.",
             )),
-            "/" if !accepts_json(head.accept.as_deref()) => {
-                Err(Refusal::new(406, "The answer is JSON: send the header Accept: application/json."))
-            }
             "/" => Ok(Route::Upload),
             "/healthz" if matches!(method, "GET" | "HEAD") => Ok(Route::Health),
             "/healthz" => Err(only_get()),
@@ -129,6 +143,7 @@ impl Api {
             log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
             Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
         });
+        SERVER.answered(&call.head, answer.status);
         answer.headers.push(("X-Request-Id", call.id.clone()));
         if let Err(error) = respond(request, answer) {
             log::warn("answer_not_sent", &[("request", &call.id), ("error", &error)]);
@@ -163,14 +178,20 @@ impl Api {
 
         let began = Instant::now();
         let original = self.store_original(image, &inspected, call)?;
-        let stored = Instant::now();
+        let store = began.elapsed();
         let thumbnails = inspected.thumbnail_format();
         self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
+        let queue = began.elapsed() - store;
+        SERVER.upload_bytes.add(image.len() as u64);
+        SERVER.body.observe(Duration::from_millis(call.body_ms));
+        SERVER.store.observe(store);
+        SERVER.queue.observe(queue);
         log::info(
             "upload",
             &[
                 ("request", &call.id),
                 ("peer", &call.peer),
+                ("client", &call.client),
                 ("id", &original.id),
                 ("status", &202),
                 ("bytes", &image.len()),
@@ -178,8 +199,8 @@ impl Api {
                 ("height", &inspected.height),
                 ("format", &original.format.extension()),
                 ("body_ms", &call.body_ms),
-                ("store_ms", &(stored - began).as_millis()),
-                ("queue_ms", &stored.elapsed().as_millis()),
+                ("store_ms", &store.as_millis()),
+                ("queue_ms", &queue.as_millis()),
             ],
         );
         Ok(Answer::json(202, self.urls(original, thumbnails)))
@@ -272,6 +293,7 @@ fn log_request(call: &Call, status: u16, sent_bytes: usize, began: Instant, erro
     let mut fields: Vec<(&str, &dyn Display)> = vec![
         ("request", &call.id),
         ("peer", &call.peer),
+        ("client", &call.client),
         ("method", &call.head.method),
         ("target", &call.head.target),
         ("status", &status),
@@ -308,15 +330,15 @@ fn read_call(request: &tiny_http::Request, bodies: &gate::Bodies) -> Call {
         method: request.method().as_str().to_owned(),
         target: request.url().to_owned(),
         content_length: body.len() as u64,
-        accept: header("Accept"),
         content_type: header("Content-Type"),
         if_none_match: header("If-None-Match"),
         ..Head::default()
     };
     let id = header(gate::REQUEST).unwrap_or_default();
     let peer = header(gate::PEER).unwrap_or_default();
-    let body_ms = header(gate::BODY_MS).unwrap_or_default();
-    Call { id, head, peer, body_ms, body }
+    let client = header(gate::CLIENT).unwrap_or_default();
+    let body_ms = header(gate::BODY_MS).and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    Call { id, head, peer, client, body_ms, body }
 }
 
 fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<()> {

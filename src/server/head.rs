@@ -9,6 +9,7 @@
 use memchr::{memchr, memmem};
 
 use super::refusal::Refusal;
+use crate::secret::Secret;
 
 /// The most bytes a head may have, its empty line included. Browsers with many cookies stay under 8 KiB.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -41,6 +42,10 @@ pub struct Head {
     pub content_type: Option<String>,
     /// `If-None-Match`; repeated ones are joined by commas.
     pub if_none_match: Option<String>,
+    /// `Authorization`. It goes no further than the gate, and is not logged.
+    pub authorization: Option<Secret>,
+    /// `X-Forwarded-For`; repeated ones are joined by commas.
+    pub forwarded_for: Option<String>,
 }
 
 impl Head {
@@ -182,9 +187,8 @@ struct Fields {
     transfer_encoding: bool,
     expect: Option<String>,
     connection: Option<String>,
-    accept: Option<String>,
-    content_type: Option<String>,
-    if_none_match: Option<String>,
+    /// What is taken as it is.
+    head: Head,
 }
 
 impl Fields {
@@ -206,10 +210,12 @@ impl Fields {
                 Err(Refusal::new(400, format!("This server does no {name}: send no such header.")))
             }
             "expect" => once(&mut self.expect, name, value.to_owned()),
-            "content-type" => once(&mut self.content_type, name, value.to_owned()),
+            "content-type" => once(&mut self.head.content_type, name, value.to_owned()),
+            "authorization" => once(&mut self.head.authorization, name, Secret::new(value)),
+            "x-forwarded-for" => list(&mut self.head.forwarded_for, value),
             "connection" => list(&mut self.connection, value),
-            "accept" => list(&mut self.accept, value),
-            "if-none-match" => list(&mut self.if_none_match, value),
+            "accept" => list(&mut self.head.accept, value),
+            "if-none-match" => list(&mut self.head.if_none_match, value),
             _ => Ok(()),
         }
     }
@@ -245,9 +251,7 @@ impl Fields {
             content_length,
             expects_continue: expect.is_some() && content_length > 0,
             close: says_close || !self.http_1_1,
-            accept: self.accept,
-            content_type: self.content_type,
-            if_none_match: self.if_none_match,
+            ..self.head
         })
     }
 }
@@ -292,7 +296,8 @@ mod tests {
     fn a_good_head() {
         let head = parse(
             b"POST /a?b HTTP/1.1\r\nhost: a\r\nContent-Length: 5\r\nExpect: 100-Continue\r\nCookie: secret\r\n\
-              Accept: text/html\r\nAccept: application/json\r\nContent-Type: x/y\r\nConnection: x, Close\r\n\r\n",
+              Accept: text/html\r\nAccept: application/json\r\nContent-Type: x/y\r\nConnection: x, Close\r\n\
+              Authorization: Bearer hush\r\n\r\n",
         );
         let expected = Head {
             method: "POST".into(),
@@ -302,8 +307,10 @@ mod tests {
             close: true,
             accept: Some("text/html, application/json".into()),
             content_type: Some("x/y".into()),
-            if_none_match: None,
+            authorization: Some(Secret::new("Bearer hush")),
+            ..Head::default()
         };
+        assert!(!format!("{head:?}").contains("hush"));
         assert_eq!(head, Ok(expected.clone()));
         assert_eq!(expected.path(), "/a");
     }
@@ -382,6 +389,7 @@ mod tests {
             ("Content-Length: 5\r\nX: a\rb", 400),
             ("Content-Length: 5\nX: y", 400),
             ("Content-Length: 5\r\nContent-Type: a/b\r\nContent-Type: c/d", 400),
+            ("Content-Length: 5\r\nAuthorization: Bearer a\r\nAuthorization: Bearer a", 400),
             ("Content-Length: 5\r\nExpect: 200-ok", 417),
             ("Transfer-Encoding: chunked", 411),
             ("Transfer-Encoding: identity", 411),

@@ -22,6 +22,7 @@ use gate::{Bodies, Gate};
 
 use crate::image_id::ImageId;
 use crate::log;
+use crate::networks::Networks;
 
 /// What every answer is said to come from.
 const SERVER: &str = "my-little-image-sharer";
@@ -37,8 +38,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on `listener` and serves until [`drain`](Server::drain).
-    pub fn start(listener: TcpListener, api: Api) -> io::Result<Server> {
+    /// Listens on `listener` and serves until [`drain`](Server::drain). What `trusted` proxies say of their clients is believed.
+    pub fn start(listener: TcpListener, trusted: Networks, api: Api) -> io::Result<Server> {
         let private_socket = PrivateSocket::new()?;
         let path = private_socket.path();
         let inner = tiny_http::Server::http_unix(&path)
@@ -51,7 +52,7 @@ impl Server {
                 .spawn(move || handle_all(&inner, &api, &bodies))?;
         }
         let check_head = Box::new(move |head: &head::Head| api.check_head(head));
-        let gate = Gate::open(listener, path, check_head, bodies)?;
+        let gate = Gate::open(listener, trusted, path, check_head, bodies)?;
         Ok(Server { gate, private_socket })
     }
 

@@ -35,6 +35,11 @@ impl Refusal {
         Refusal { header: Some(("Allow", allow.to_owned())), ..Refusal::new(405, message) }
     }
 
+    /// A 401: uploads are for bearers of a token.
+    pub fn unauthorized(message: &'static str) -> Refusal {
+        Refusal { header: Some(("WWW-Authenticate", "Bearer".to_owned())), ..Refusal::new(401, message) }
+    }
+
     /// The body: `{"error": "…", "docs": "…"}`.
     pub fn json(&self) -> String {
         object(&[("error", &self.message), ("docs", DOCS)])
@@ -44,6 +49,7 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self.status {
             400 => "Bad Request",
+            401 => "Unauthorized",
             404 => "Not Found",
             405 => "Method Not Allowed",
             406 => "Not Acceptable",

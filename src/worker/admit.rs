@@ -5,6 +5,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::metrics::WORKER;
+
 /// Cores and memory to be shared among jobs.
 pub struct Admission {
     cores: usize,
@@ -31,6 +33,7 @@ pub struct Permit<'a> {
 impl Admission {
     /// For this many cores and bytes of decoded pictures.
     pub fn new(cores: usize, memory_bytes: u64) -> Admission {
+        WORKER.decode_memory_limit_bytes.set(memory_bytes);
         Admission { cores, memory_bytes, state: Mutex::default(), changed: Condvar::new() }
     }
 
@@ -46,6 +49,7 @@ impl Admission {
         state.now_serving += 1;
         state.running += 1;
         state.bytes += bytes;
+        WORKER.decode_memory_bytes.set(state.bytes);
         self.changed.notify_all(); // the next in line may fit too
         Permit { admission: self, bytes }
     }
@@ -65,6 +69,7 @@ impl Drop for Permit<'_> {
         let mut state = self.admission.state();
         state.running -= 1;
         state.bytes -= self.bytes;
+        WORKER.decode_memory_bytes.set(state.bytes);
         self.admission.changed.notify_all();
     }
 }

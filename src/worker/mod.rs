@@ -22,6 +22,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::counter::{Counter, Held};
 use crate::log;
+use crate::metrics::WORKER;
 use crate::queue::{Message, Queue};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -101,13 +102,15 @@ pub fn work(
     shutdown: Shutdown,
     until: Until,
 ) -> io::Result<bool> {
+    let jobs_in_hand = Counter::default();
+    let _ = WORKER.jobs_in_hand.set(jobs_in_hand.clone()); // there is but one worker in a process
     let shared = Arc::new(Shared {
         store,
         queue,
         admission: Admission::new(settings.cores, settings.memory_bytes),
         settings,
         shutdown,
-        jobs_in_hand: Counter::default(),
+        jobs_in_hand,
         heartbeat: Heartbeat::default(),
         failures_in_a_row: AtomicU32::new(0),
     });

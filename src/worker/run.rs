@@ -15,6 +15,7 @@ use super::settle::Settlement;
 use crate::format::MAX_IMAGE_BYTES;
 use crate::job::Job;
 use crate::log;
+use crate::metrics::WORKER;
 use crate::queue::Message;
 use crate::store::{Key, StoreError};
 use crate::thumbnail::{self, Thumbnails, Undecodable};
@@ -36,14 +37,20 @@ struct Steps {
 
 /// Runs the job in a message and says how to settle it; `None` leaves it for the redrive.
 pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
+    let is_first = message.receive_count <= 1;
+    WORKER.repeated_receives.add(u64::from(!is_first));
     let job = match Job::from_json(&message.body) {
         Ok(job) => job,
         Err(error) => {
+            WORKER.unreadable.add(1);
             log::error("unreadable_message", &[("receives", &message.receive_count), ("error", &error)]);
             return None;
         }
     };
     let waited = SystemTime::now().duration_since(job.uploaded_at).unwrap_or_default();
+    if is_first {
+        WORKER.wait.observe(waited);
+    }
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
     let result = catch_unwind(AssertUnwindSafe(|| make_and_store(shared, &job, message, &mut steps)));
@@ -51,11 +58,13 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     match result {
         Ok(outcome) => {
             shared.succeeded();
+            count_done(&job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
         }
         Err(error) => {
             shared.failed();
+            WORKER.failed.add(1);
             let seconds = retry_seconds(message.receive_count);
             log::error(
                 "job_failed",
@@ -151,6 +160,24 @@ fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Re
 fn retry_seconds(receive_count: u32) -> u32 {
     let index = receive_count.saturating_sub(1) as usize;
     *RETRY_SECONDS.get(index).unwrap_or(&RETRY_SECONDS[RETRY_SECONDS.len() - 1])
+}
+
+/// The same as the log, in numbers.
+fn count_done(job: &Job, steps: &Steps, outcome: Outcome) {
+    match outcome {
+        Outcome::Done => WORKER.done.add(1),
+        Outcome::Broken => WORKER.broken.add(1),
+        Outcome::Gone => return WORKER.gone.add(1), // it has no thumbnails
+    }
+    WORKER.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
+    if let Outcome::Broken = outcome {
+        return; // it has not gone through all steps
+    }
+    WORKER.fetch.observe(steps.fetch);
+    WORKER.admit.observe(steps.admit);
+    WORKER.decode.observe(steps.decode);
+    WORKER.encode.observe(steps.encode);
+    WORKER.store.observe(steps.store);
 }
 
 fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {

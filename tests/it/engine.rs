@@ -5,6 +5,7 @@
 //! user made for them. Its state is in a temporary directory, and it ends with the test process, however that ends.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,8 +23,6 @@ use serde_json::{Value, json};
 
 use crate::kept::Kept;
 
-/// As in `ministack.txt`.
-const MINISTACK: &str = "ministack-1.5.33";
 const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
@@ -191,7 +190,7 @@ impl Engine {
     }
 
     fn start() -> Engine {
-        let program = installed(MINISTACK, "ministack.txt").join("ministack");
+        let program = installed("ministack").join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
             (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
@@ -286,23 +285,35 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Where the programs of an engine are that is installed from PyPI if it is not yet. One process installs while others wait at the
-/// lock; what one has left half done, the next does again.
-pub fn installed(engine: &str, requirements: &str) -> PathBuf {
+/// Runs a script that needs what is installed with the engine, with this as its input, and returns what it prints.
+pub fn python(script: &str, input: &str) -> String {
+    let mut python = Command::new(installed("ministack").join("python"));
+    python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = python.spawn().expect("python starts");
+    child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it is read");
+    let output = child.wait_with_output().expect("python ends");
+    assert!(output.status.success(), "python fails on {input}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The path of a program, installed if it is not yet, as `{package}.txt` has it. One process installs while others wait at the
+/// lock; what one has left half done, or was another version, is done again.
+pub fn installed(package: &str) -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();
     let lock = File::create(engines.join("lock")).unwrap();
     lock.lock().unwrap();
-    let home = engines.join(engine);
+    let listed =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).join(format!("{package}.txt"));
+    let (home, requirements) = (engines.join(package), fs::read_to_string(&listed).unwrap());
     let complete = home.join("complete");
-    if !complete.exists() {
-        eprintln!("installing {engine} into {}: once, takes some seconds", home.display());
+    if fs::read_to_string(&complete).ok() != Some(requirements.clone()) {
+        eprintln!("installing {package} into {}: once, takes some seconds", home.display());
         let _ = fs::remove_dir_all(&home);
         run(Command::new("python3").args(["-m", "venv"]).arg(&home));
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(requirements);
-        run(Command::new(home.join("bin/python")).args(pip).arg(requirements));
-        File::create(&complete).unwrap();
+        run(Command::new(home.join("bin/python")).args(pip).arg(listed));
+        fs::write(&complete, requirements).unwrap();
     }
     home.join("bin")
 }

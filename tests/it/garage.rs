@@ -30,9 +30,6 @@ use crate::pictures;
 use crate::program::tempdir::TempDir;
 use crate::program::{Program, wait_until};
 
-/// As in `roto.txt`.
-const ROTO: &str = "roto-aws-0.10.1";
-
 const BUCKET: &str = "images";
 const ACCESS_KEY_ID: &str = "GK0123456789abcdef01234567";
 const SECRET_ACCESS_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -126,7 +123,7 @@ fn key() -> Credentials {
 }
 
 fn roto() -> Durable {
-    let program = installed(ROTO, "roto.txt").join("roto-server");
+    let program = installed("roto-aws").join("roto-server");
     let port = free_port();
     Durable::start(port, move |directory| {
         let mut roto = Command::new(&program);

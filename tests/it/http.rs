@@ -65,6 +65,51 @@ fn row_405() {
     assert_eq!((reply.status, reply.header("Allow")), (405, Some("POST")));
 }
 
+const TOKEN: &str = "correct-horse-battery-staple";
+
+#[test]
+fn row_401() {
+    let server = LocalServer::start_with(&[("UPLOAD_TOKEN", TOKEN)]);
+    let image = pictures::jpeg(64, 64);
+    let bearing = |header: &str| upload_with(&server.url, &image, &["-H", header]);
+    for scheme in ["Bearer", "bearer"] {
+        assert_eq!(bearing(&format!("Authorization: {scheme} {TOKEN}")).status, 202, "{scheme}");
+    }
+    let (short, other) = (&TOKEN[1..], TOKEN.replace('h', "x"));
+    for given in [
+        "",
+        "Bearer",
+        &format!("Basic {TOKEN}"),
+        TOKEN,
+        &format!("Bearer {short}"),
+        &format!("Bearer {other}"),
+    ] {
+        let reply = bearing(&format!("Authorization: {given}"));
+        refused(&reply, 401, "Authorization: Bearer TOKEN");
+        assert_eq!(reply.header("WWW-Authenticate"), Some("Bearer"), "{given}");
+    }
+    let header = format!("Authorization: Bearer {TOKEN}");
+    let twice = upload_with(&server.url, &image, &["-H", &header, "-H", &header.replace("Auth", "auth")]);
+    refused(&twice, 400, "more than one");
+    assert_eq!(curl(&["-X", "POST", "-H", "Content-Length: 0", &server.url]).status, 401, "without a body");
+    // The door is closed for uploads only.
+    let urls = bearing(&header).urls();
+    assert_eq!(curl(&[&urls.original]).status, 200);
+    assert_eq!(curl(&[&format!("{}/healthz", server.url)]).status, 200);
+    let told =
+        server.program.lines_with(&["horse"]).into_iter().chain(server.program.lines_with(&["Bearer x"]));
+    assert_eq!(told.count(), 0, "no token is logged");
+}
+
+/// Who may not upload is told so before the body is taken.
+#[test]
+fn row_401_comes_before_the_body() {
+    let server = LocalServer::start_with(&[("UPLOAD_TOKEN", TOKEN)]);
+    let mut client = Client::connect(&server.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n");
+    assert_eq!(client.status(), 401);
+}
+
 #[test]
 fn row_406() {
     let server = LocalServer::start();
@@ -218,6 +263,9 @@ fn rows_are_checked_in_order() {
     let large = vec![0; 3_000_000];
     assert_eq!(upload_accepting(&server.url, &large, "Accept: text/html", &["-X", "PUT"]).status, 405);
     assert_eq!(upload_accepting(&server.url, &large, "Accept: text/html", &[]).status, 406);
+    let closed = LocalServer::start_with(&[("UPLOAD_TOKEN", TOKEN)]);
+    assert_eq!(upload_accepting(&closed.url, &large, "Accept: text/html", &["-X", "PUT"]).status, 405);
+    assert_eq!(upload_accepting(&closed.url, &large, "Accept: text/html", &[]).status, 401);
     assert_eq!(post_multipart(&server, "text/plain", &large, &[]).status, 413);
     assert_eq!(post_multipart(&server, "text/plain", b"x", &[]).status, 400);
     // Framing is the gate's, and comes before all of them.

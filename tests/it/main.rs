@@ -12,6 +12,8 @@ mod cdn;
 mod contract;
 mod curl;
 mod engine;
+#[cfg(target_os = "linux")] // it has many addresses on the loopback interface
+mod floods;
 mod garage;
 mod http;
 mod imds;
@@ -24,6 +26,7 @@ mod local;
 mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
+mod metrics;
 mod pictures;
 mod program;
 mod raw;

@@ -1,7 +1,7 @@
 //! A client that sends what no decent one would.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::program::PATIENCE;
@@ -17,6 +17,17 @@ impl Client {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream: Some(stream), received: Vec::new() }
+    }
+
+    /// From another address of this machine's, which are all of 127.0.0.0/8 on Linux.
+    pub fn connect_from(source: [u8; 4], address: &str) -> std::io::Result<Client> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::from((source, 0)))?;
+        connect(&socket, &address.parse::<SocketAddr>().expect("an address"))?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Client { stream: Some(stream), received: Vec::new() })
     }
 
     /// Moves the connection out of a variable that was borrowed.

@@ -32,6 +32,7 @@ impl Stack {
         let mut environment = engine.user_env();
         for (name, value) in [
             ("LISTEN", "127.0.0.1:0"),
+            ("METRICS_LISTEN", "127.0.0.1:0"),
             ("IMAGES_BUCKET", &bucket),
             ("JOBS_QUEUE_URL", &queues.jobs),
             ("PUBLIC_URL", &format!("{front}/{bucket}")),

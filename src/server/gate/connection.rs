@@ -1,11 +1,12 @@
 //! One connection, from its first byte to its last: request after request, each read whole before anyone looks at it.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown as Halt, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown as Halt, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::clients::Place;
 use super::forward::{self, Asked};
 use super::{Buffered, Shared, server_full};
 use crate::counter::Held;
@@ -57,11 +58,16 @@ const BODY_READ_BYTES: usize = 64 * 1024;
 pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    /// Whose share it takes of; none if each request takes of its own, because the peer is a trusted proxy.
+    client: Option<IpAddr>,
     /// There was no room for it from the start.
     turned_away: bool,
     /// It was told to give way to a newer one.
     evicted: AtomicBool,
 }
+
+/// A request that a drain waits for, and its place in its client's share if the connection has none.
+type InHand = (Held, Option<Place>);
 
 /// Why a connection ends.
 enum End {
@@ -81,18 +87,19 @@ impl From<Refusal> for End {
 pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
     let _ = connection.stream.set_nodelay(true); // without it an answer is only later
     let mut buffer = Vec::new();
-    let mut asked = Asked::new(connection.peer);
+    let new = || Asked::new(connection.peer, connection.client);
+    let mut asked = new();
     let mut in_hand = None;
     let mut end = if connection.turned_away { Err(server_full().into()) } else { Ok(()) };
     let mut number = 0;
     while end.is_ok() {
         number += 1;
-        asked = Asked::new(connection.peer);
+        asked = new();
         end = exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand);
     }
     let Err(End::Refused(refusal)) = end else { return };
     asked.log_refusal(&refusal);
-    shared.while_waiting(connection, Halt::Both, || {
+    shared.while_waiting(connection, asked.client, Halt::Both, || {
         let written = connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT);
         if written.is_ok() {
             connection.linger();
@@ -109,27 +116,26 @@ fn exchange(
     buffer: &mut Vec<u8>,
     number: usize,
     asked: &mut Asked,
-    in_hand: &mut Option<Held>,
+    in_hand: &mut Option<InHand>,
 ) -> Result<(), End> {
-    let head_bytes =
-        shared.while_waiting(connection, Halt::Read, || connection.read_head(buffer, number == 1))?;
+    let head_bytes = shared
+        .while_waiting(connection, asked.client, Halt::Read, || connection.read_head(buffer, number == 1))?;
     asked.head = head::parse(&buffer[..head_bytes])?;
     buffer.drain(..head_bytes);
     let close = asked.head.close || number == MAX_REQUESTS_PER_CONNECTION;
 
-    *in_hand = Some(shared.requests.add());
+    *in_hand = Some((shared.requests.add(), take_place(shared, asked)?));
     if shared.draining.load(Ordering::SeqCst) {
         return Err(Refusal::new(503, "This server is stopping: try again in a few seconds.").into());
     }
-    if asked.head.content_length > 0 {
-        (shared.check_head)(&asked.head)?;
-    }
+    (shared.check_head)(&asked.head)?;
     if asked.head.content_length > MAX_BODY_BYTES as u64 {
         return Err(Refusal::new(413, MultipartError::ImageTooLarge.to_string()).into());
     }
     let began = Instant::now();
-    let body =
-        shared.while_waiting(connection, Halt::Read, || connection.read_body(&asked.head, buffer, shared))?;
+    let body = shared.while_waiting(connection, asked.client, Halt::Read, || {
+        connection.read_body(&asked.head, buffer, shared)
+    })?;
     asked.body_ms = began.elapsed().as_millis();
 
     let mut answer = forward::forward(shared, asked, body)?;
@@ -137,15 +143,34 @@ fn exchange(
         forward::say_close(&mut answer.bytes);
     }
     shared
-        .while_waiting(connection, Halt::Both, || connection.write(&answer.bytes, WRITE_TIMEOUT))
+        .while_waiting(connection, asked.client, Halt::Both, || {
+            connection.write(&answer.bytes, WRITE_TIMEOUT)
+        })
         .map_err(|_| End::Silent)?;
     *in_hand = None;
     if close { Err(End::Silent) } else { Ok(()) }
 }
 
+/// A place for a request that came by a trusted proxy, in the share of whoever it says that it took it from.
+fn take_place(shared: &Shared, asked: &mut Asked) -> Result<Option<Place>, Refusal> {
+    if asked.client.is_some() {
+        return Ok(None); // the connection has one
+    }
+    asked.client = shared.clients.of_forwarded(asked.head.forwarded_for.as_deref());
+    match asked.client.map(|client| shared.clients.take(client)) {
+        Some((place, false)) if !shared.evict_oldest_of(place.share) => Err(server_full()),
+        taken => Ok(taken.map(|(place, _)| place)),
+    }
+}
+
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, turned_away: bool) -> Connection {
-        Connection { stream, peer, turned_away, evicted: AtomicBool::new(false) }
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        client: Option<IpAddr>,
+        turned_away: bool,
+    ) -> Connection {
+        Connection { stream, peer, client, turned_away, evicted: AtomicBool::new(false) }
     }
 
     /// Tells it to give way.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::{Buffered, HANDLERS, Shared, server_full};
 use crate::image_id::ImageId;
 use crate::log;
+use crate::metrics::SERVER;
 use crate::server::head::Head;
 use crate::server::refusal::Refusal;
 
@@ -34,6 +35,9 @@ pub const REQUEST: &str = "X-Gate-Request";
 
 /// Tells the api who is asking.
 pub const PEER: &str = "X-Gate-Peer";
+
+/// Tells the api for whom: the peer, unless that is a trusted proxy.
+pub const CLIENT: &str = "X-Gate-Client";
 
 /// Tells the api how many milliseconds the body took to arrive.
 pub const BODY_MS: &str = "X-Gate-Body-Ms";
@@ -74,23 +78,32 @@ impl Bodies {
 pub(super) struct Asked {
     pub(super) request: String,
     pub(super) peer: SocketAddr,
+    /// Whose share it takes of.
+    pub(super) client: Option<IpAddr>,
     pub(super) head: Head,
     pub(super) body_ms: u128,
 }
 
 impl Asked {
     /// Before anything has arrived.
-    pub(super) fn new(peer: SocketAddr) -> Asked {
-        Asked { request: request_id(), peer, head: Head::default(), body_ms: 0 }
+    pub(super) fn new(peer: SocketAddr, client: Option<IpAddr>) -> Asked {
+        Asked { request: request_id(), peer, client, head: Head::default(), body_ms: 0 }
+    }
+
+    /// Who is asking, as far as is known.
+    fn client(&self) -> IpAddr {
+        self.client.unwrap_or_else(|| self.peer.ip().to_canonical())
     }
 
     /// The gate's line for what never comes to the api.
     pub(super) fn log_refusal(&self, refusal: &Refusal) {
+        SERVER.answered(&self.head, refusal.status);
         log::info(
             "refused",
             &[
                 ("request", &self.request),
                 ("peer", &self.peer),
+                ("client", &self.client()),
                 ("method", &self.head.method),
                 ("target", &self.head.target),
                 ("status", &refusal.status),
@@ -138,17 +151,14 @@ pub(super) fn forward<'a>(
 }
 
 fn canonical_head(asked: &Asked, body: u64) -> String {
-    let Asked { request, peer, head, body_ms } = asked;
+    let Asked { request, peer, head, body_ms, .. } = asked;
+    let client = asked.client();
     let mut text = format!(
         "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: 0\r\n\
-         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{BODY_MS}: {body_ms}\r\n{BODY}: {body}\r\n",
+         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{CLIENT}: {client}\r\n{BODY_MS}: {body_ms}\r\n{BODY}: {body}\r\n",
         head.method, head.target,
     );
-    let passed_on = [
-        ("Accept", &head.accept),
-        ("Content-Type", &head.content_type),
-        ("If-None-Match", &head.if_none_match),
-    ];
+    let passed_on = [("Content-Type", &head.content_type), ("If-None-Match", &head.if_none_match)];
     for (name, value) in passed_on {
         if let Some(value) = value {
             text.push_str(&format!("{name}: {value}\r\n"));

@@ -8,29 +8,34 @@
 //!
 //! When too many are connected, or too much is held in memory for them, whoever has kept the gate waiting longest gives way.
 //! So a flood of idle or dribbling connections pushes out its own, and an honest client, whose request arrives in
-//! milliseconds, is served.
+//! milliseconds, is served. No client takes more than a share of the connections ([`clients`]): of who has filled its own,
+//! the one that has kept the gate waiting longest gives way.
 //!
 //! This file is about all connections: who is let in, who gives way, when to stop. One connection's life is in
 //! connection.rs, and the way to tiny_http and back in forward.rs.
 
+mod clients;
 mod connection;
 mod forward;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown as Halt, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown as Halt, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use clients::{Clients, share_of};
 use connection::Connection;
-pub use forward::{BODY, BODY_MS, Bodies, PEER, REQUEST};
+pub use forward::{BODY, BODY_MS, Bodies, CLIENT, PEER, REQUEST};
 
 use super::head::Head;
 use super::refusal::Refusal;
 use crate::counter::{Counter, Held};
+use crate::metrics::SERVER;
+use crate::networks::Networks;
 use crate::{descriptors, log};
 
 /// Connections the kernel may hold for us between two accepts. The usual 128 loses clients in a burst of 1,000.
@@ -65,7 +70,7 @@ const STACK_BYTES: usize = 128 * 1024;
 const MAX_ACCEPT_FAILURES: u32 = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks at the head of a request that has a body, before the body is read, and refuses what can be refused by the head.
+/// Looks at the head of a request, before the body is read, and refuses what can be refused by the head.
 pub type CheckHead = Box<dyn Fn(&Head) -> Result<(), Refusal> + Send + Sync>;
 
 /// The public side of the server.
@@ -83,6 +88,7 @@ struct Shared {
     bodies: Arc<Bodies>,
     max_connections: usize,
     draining: AtomicBool,
+    clients: Arc<Clients>,
     connections: Counter,
     /// Requests between the end of their head and the end of their answer.
     requests: Counter,
@@ -95,7 +101,23 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    by_age: BTreeMap<u64, (Arc<Connection>, Halt)>,
+    by_age: BTreeMap<u64, Waiter>,
+}
+
+/// A connection that waits for its client.
+struct Waiter {
+    connection: Arc<Connection>,
+    /// Of whose share it takes, if of any.
+    share: Option<IpAddr>,
+    /// How it is to be closed if it has to give way.
+    halt: Halt,
+}
+
+impl Waiter {
+    fn give_way(&self) {
+        SERVER.evicted.add(1);
+        self.connection.evict(self.halt);
+    }
 }
 
 impl Gate {
@@ -103,19 +125,24 @@ impl Gate {
     /// its requests are found.
     pub fn open(
         listener: TcpListener,
+        trusted: Networks,
         private_socket: PathBuf,
         check_head: CheckHead,
         bodies: Arc<Bodies>,
     ) -> io::Result<Gate> {
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
+        let max_connections = max_connections(descriptors::raise_limit())?;
+        let connections = Counter::default();
+        let _ = SERVER.connections.set(connections.clone()); // there is but one gate in a process
         let shared = Arc::new(Shared {
             private_socket,
             check_head,
             bodies,
-            max_connections: max_connections(descriptors::raise_limit())?,
+            max_connections,
+            clients: Clients::new(trusted, max_connections),
             draining: AtomicBool::new(false),
-            connections: Counter::default(),
+            connections,
             requests: Counter::default(),
             handlers: Counter::default(),
             buffered_bytes: AtomicUsize::new(0),
@@ -201,17 +228,22 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let held: Held = shared.connections.add();
     let is_full = shared.connections.count() > shared.max_connections;
-    let turned_away = is_full && !shared.evict_oldest();
+    let client = shared.clients.of_peer(peer.ip());
+    let place = client.map(|client| shared.clients.take(client));
+    let turned_away = match &place {
+        Some((place, false)) => !shared.evict_oldest_of(place.share),
+        _ => is_full && !shared.evict_oldest(),
+    };
     let most = shared.max_connections + MAX_TURNED_AWAY;
     if is_full && !shared.connections.wait_for_at_most(most, TURN_AWAY_TIMEOUT) {
         return;
     }
-    let connection = Arc::new(Connection::new(stream, peer, turned_away));
+    let connection = Arc::new(Connection::new(stream, peer, client, turned_away));
     let shared = shared.clone();
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
         connection::serve(&connection, &shared);
-        drop(held);
+        drop((held, place));
     });
     if let Err(error) = spawned {
         log::warn("no_thread", &[("peer", &peer), ("error", &error)]);
@@ -224,12 +256,20 @@ impl Shared {
     }
 
     /// Runs `wait`, during which the connection may be told to give way by closing it as `halt` says.
-    fn while_waiting<T>(&self, connection: &Arc<Connection>, halt: Halt, wait: impl FnOnce() -> T) -> T {
+    /// `client` is whose share it takes of, if it is known.
+    fn while_waiting<T>(
+        &self,
+        connection: &Arc<Connection>,
+        client: Option<IpAddr>,
+        halt: Halt,
+        wait: impl FnOnce() -> T,
+    ) -> T {
+        let waiter = Waiter { connection: connection.clone(), share: client.map(share_of), halt };
         let number = {
             let mut waiting = self.waiting();
             let number = waiting.next;
             waiting.next += 1;
-            waiting.by_age.insert(number, (connection.clone(), halt));
+            waiting.by_age.insert(number, waiter);
             number
         };
         let result = wait();
@@ -239,8 +279,18 @@ impl Shared {
 
     /// Closes the connection that has kept the gate waiting longest. False if none does.
     fn evict_oldest(&self) -> bool {
-        let Some((_, (connection, halt))) = self.waiting().by_age.pop_first() else { return false };
-        connection.evict(halt);
+        let Some((_, oldest)) = self.waiting().by_age.pop_first() else { return false };
+        oldest.give_way();
+        true
+    }
+
+    /// The same among those that take of this share.
+    fn evict_oldest_of(&self, share: IpAddr) -> bool {
+        let mut waiting = self.waiting();
+        let oldest = waiting.by_age.iter().find(|(_, waiter)| waiter.share == Some(share));
+        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
+        let Some(oldest) = waiting.by_age.remove(&number) else { return false };
+        oldest.give_way();
         true
     }
 }
