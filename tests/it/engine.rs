@@ -115,8 +115,23 @@ impl Engine {
 
     /// How many objects are in the bucket.
     pub fn objects_in(&self, bucket: &str) -> usize {
-        let listed = self.as_root(sign::S3, "GET", &format!("/{bucket}?list-type=2"), &[], "");
-        listed.matches("<Key>").count()
+        self.keys_in(bucket).len()
+    }
+
+    /// The keys of all objects in the bucket.
+    pub fn keys_in(&self, bucket: &str) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let after =
+                keys.last().map_or(String::new(), |key| format!("&start-after={}", key.replace('/', "%2F")));
+            let path = format!("/{bucket}?list-type=2{after}");
+            let page = self.as_root(sign::S3, "GET", &path, &[], "");
+            let found = page.split("<Key>").skip(1).filter_map(|rest| rest.split('<').next());
+            keys.extend(found.map(str::to_owned));
+            if !page.contains("<IsTruncated>true</IsTruncated>") {
+                return keys;
+            }
+        }
     }
 
     /// Sends whatever text to a queue.

@@ -10,12 +10,17 @@ mod aws;
 mod boot;
 mod cdn;
 mod contract;
+mod crashes;
 mod curl;
 mod engine;
+#[allow(dead_code, reason = "the parsers' tests, which it is shared with, use the rest")]
+#[path = "../../src/fuzz.rs"]
+mod fuzz;
 mod http;
 mod imds;
 mod interruption;
 mod kept;
+mod load;
 mod local;
 #[cfg(target_os = "linux")] // they are made of network namespaces
 mod machines;
