@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use image_sharer::image_id::ImageId;
 use image_sharer::server::inspect::inspect;
@@ -79,14 +78,14 @@ impl Audit {
         reply
     }
 
+    /// Says that this picture is going to be uploaded, so that it is known even if no answer comes.
+    pub fn expect(&self, picture: &[u8]) {
+        self.thumbnails_of(picture);
+    }
+
     /// Notes an upload that was answered 202 with these URLs.
     pub fn note(&self, urls: Urls, picture: &Arc<[u8]>) {
         self.accepted.lock().unwrap().push((urls, picture.clone()));
-    }
-
-    /// How many uploads were answered 202.
-    pub fn accepted(&self) -> usize {
-        self.accepted.lock().unwrap().len()
     }
 
     /// Waits for the thumbnails of all, makes sure of all four objects of each, and says how many uploads there were.
@@ -102,10 +101,22 @@ impl Audit {
         })
     }
 
+    /// The same, after which these uploads are forgotten, and their objects are the caller's to take away.
+    pub fn nothing_is_lost_so_far(&self) -> Vec<Urls> {
+        let so_far = std::mem::take(&mut *self.accepted.lock().unwrap());
+        self.check_all(&so_far, str::to_owned);
+        so_far.into_iter().map(|(urls, _)| urls).collect()
+    }
+
     fn check(&self, now_at: impl Fn(&str) -> String) -> usize {
-        let agent = agent();
         let accepted = self.accepted.lock().unwrap();
-        for (urls, picture) in accepted.iter() {
+        self.check_all(&accepted, now_at);
+        accepted.len()
+    }
+
+    fn check_all(&self, accepted: &[(Urls, Arc<[u8]>)], now_at: impl Fn(&str) -> String) {
+        let agent = agent();
+        for (urls, picture) in accepted {
             let urls = urls.map(&now_at);
             let original = get(&agent, &urls.original);
             assert!(original.is_some_and(|(_, bytes)| *bytes == **picture), "{}", urls.original);
@@ -115,7 +126,6 @@ impl Audit {
                 assert_eq!(content_type, if url.ends_with("jpg") { "image/jpeg" } else { "image/png" });
             }
         }
-        accepted.len()
     }
 
     /// Compares what was answered 202 with all that is in the store, which is listed now.
@@ -162,7 +172,7 @@ impl Audit {
         }
     }
 
-    /// Whether it is a picture of an upload that was answered 202.
+    /// Whether it is a picture of an upload that was answered 202, or was to be expected.
     fn is_known(&self, picture: &[u8]) -> bool {
         if self.thumbnails.lock().unwrap().contains_key(picture) {
             return true;

@@ -22,8 +22,6 @@ use serde_json::{Value, json};
 
 use crate::kept::Kept;
 
-/// As in `ministack.txt`.
-const VERSION: &str = "1.5.33";
 const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
@@ -36,7 +34,8 @@ pub struct Engine {
     pub endpoint: String,
     root: Credentials,
     user: Credentials,
-    _kept: Kept,
+    /// Unless somebody else looks after it.
+    kept: Option<Kept>,
 }
 
 /// A queue of a test and where its redrive leads.
@@ -54,6 +53,17 @@ pub fn engine() -> &'static Engine {
 }
 
 impl Engine {
+    /// One that another started, and that knows no users.
+    pub fn at(endpoint: String) -> Engine {
+        let root = Credentials::of_key("AKIAROOT", "root-secret");
+        Engine { endpoint, user: root.clone(), root, kept: None }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.kept.as_ref().expect("it is ours").id()
+    }
+
     /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
     pub fn user_env(&self) -> Vec<(String, String)> {
         let variables = [
@@ -195,8 +205,9 @@ impl Engine {
         answer
     }
 
-    fn start() -> Engine {
-        let program = installed();
+    /// One of the test's own. [`engine`] is what all share.
+    pub fn start() -> Engine {
+        let program = installed("ministack").join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
             (0..10).find_map(|_| Engine::start_on(&program, free_port())).expect("ministack starts");
@@ -237,7 +248,7 @@ impl Engine {
                 return None;
             }
             if is_ready(&endpoint) {
-                return Some(Engine { endpoint, user: root.clone(), root, _kept: kept });
+                return Some(Engine { endpoint, user: root.clone(), root, kept: Some(kept) });
             }
             assert!(
                 Instant::now() < deadline,
@@ -268,6 +279,7 @@ fn allow_images() -> String {
     json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string()
 }
 
+/// Whether it answers.
 fn is_ready(endpoint: &str) -> bool {
     let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).proxy(None);
     config.build().new_agent().get(format!("{endpoint}/_ministack/ready")).call().is_ok()
@@ -291,25 +303,26 @@ fn unique(prefix: &str) -> String {
     format!("{prefix}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The path of the program, installed if it is not yet. One process installs while others wait at the lock; what one has left
-/// half done, the next does again.
-fn installed() -> PathBuf {
+/// The path of a program, installed if it is not yet, as `{package}.txt` has it. One process installs while others wait at the
+/// lock; what one has left half done, or was another version, is done again.
+pub fn installed(package: &str) -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();
     let lock = File::create(engines.join("lock")).unwrap();
     lock.lock().unwrap();
-    let home = engines.join(format!("ministack-{VERSION}"));
+    let listed =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).join(format!("{package}.txt"));
+    let (home, requirements) = (engines.join(package), fs::read_to_string(&listed).unwrap());
     let complete = home.join("complete");
-    if !complete.exists() {
-        eprintln!("installing ministack {VERSION} into {}: once, takes some seconds", home.display());
+    if fs::read_to_string(&complete).ok() != Some(requirements.clone()) {
+        eprintln!("installing {package} into {}: once, takes some seconds", home.display());
         let _ = fs::remove_dir_all(&home);
         run(Command::new("python3").args(["-m", "venv"]).arg(&home));
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-        let requirements = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/ministack.txt");
-        run(Command::new(home.join("bin/python")).args(pip).arg(requirements));
-        File::create(&complete).unwrap();
+        run(Command::new(home.join("bin/python")).args(pip).arg(listed));
+        fs::write(&complete, requirements).unwrap();
     }
-    home.join("bin/ministack")
+    home.join("bin")
 }
 
 fn run(command: &mut Command) {

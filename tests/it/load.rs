@@ -3,16 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use image::ImageFormat;
 
 use crate::audit::{Audit, agent};
 use crate::curl::Reply;
+use crate::fuzz::Random;
 use crate::pictures;
 
 /// How long a client that was turned away, or not answered at all, waits. A good one would wait longer, and see less.
 const TURNED_AWAY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A number that may be set by a variable.
+pub fn number_from(variable: &str, unless_set: usize) -> usize {
+    std::env::var(variable).map_or(unless_set, |text| text.parse().expect(variable))
+}
+
+/// Random numbers from `SEED`, or from the clock; says which seed it is.
+pub fn seeded() -> Random {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let seed = number_from("SEED", now as usize);
+    println!("SEED={seed}");
+    Random::new(seed as u64)
+}
 
 /// What the clients were answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,10 +46,11 @@ pub struct Load {
 }
 
 impl Load {
-    /// So many clients, each with a pause between two uploads.
-    pub fn start(clients: usize, pause: Duration, url: &str, audit: &Arc<Audit>) -> Load {
+    /// So many clients, each of which begins an upload no sooner than `pace` after it began the last.
+    pub fn start(clients: usize, pace: Duration, url: &str, audit: &Arc<Audit>) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let pictures = Arc::new(some_pictures());
+        pictures.iter().for_each(|picture| audit.expect(picture));
         let client = |number| {
             let (stop, pictures, audit) = (stop.clone(), pictures.clone(), audit.clone());
             let url = url.to_owned();
@@ -46,11 +61,12 @@ impl Load {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
+                    let began = Instant::now();
                     match post(&agent, &url, picture) {
                         Some(reply) if reply.status == 202 => {
                             audit.note(reply.urls(), picture);
                             answers.accepted += 1;
-                            thread::sleep(pause);
+                            thread::sleep(pace.saturating_sub(began.elapsed()));
                         }
                         Some(reply) => {
                             assert_eq!(reply.status, 503, "{reply:?}");
@@ -96,13 +112,18 @@ pub fn some_pictures() -> Vec<Arc<[u8]>> {
     jpegs.chain(others).map(Arc::from).collect()
 }
 
+/// `multipart/form-data; boundary=b` with a picture.
+pub fn form(picture: &[u8]) -> Vec<u8> {
+    let start = "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n";
+    [start.as_bytes(), picture, b"\r\n--b--\r\n"].concat()
+}
+
 /// An upload's answer, if it came and was whole.
 pub fn post(agent: &ureq::Agent, url: &str, picture: &[u8]) -> Option<Reply> {
-    let start = "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n";
-    let body = [start.as_bytes(), picture, b"\r\n--b--\r\n"].concat();
+    let body = form(picture);
     let request = agent.post(url).header("Accept", "application/json");
     let request = request.header("Content-Type", "multipart/form-data; boundary=b");
-    let mut response = request.send(body.as_slice()).ok()?;
+    let mut response = request.send(&body).ok()?;
     let headers = response.headers().iter();
     let head: String =
         headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap())).collect();

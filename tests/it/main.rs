@@ -6,13 +6,18 @@
 mod attacks;
 mod audit;
 mod aws;
+#[cfg(target_os = "linux")] // it looks into /proc
+mod bad_inputs;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
 mod cdn;
 mod contract;
 mod crashes;
 mod curl;
+mod durable;
 mod engine;
+#[cfg(target_os = "linux")] // it mounts a small disk in a name space
+mod full_disk;
 #[allow(dead_code, reason = "the parsers' tests, which it is shared with, use the rest")]
 #[path = "../../src/fuzz.rs"]
 mod fuzz;
@@ -26,10 +31,17 @@ mod local;
 mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
+mod outages;
 mod pictures;
+#[cfg(target_os = "linux")] // strace is of Linux
+mod power_cut;
+#[cfg(target_os = "linux")] // it reads /proc
+mod process;
 mod program;
 mod raw;
 mod relay;
+#[cfg(target_os = "linux")] // it looks into /proc
+mod soak;
 mod stack;
 mod tidy;
 #[cfg(target_os = "linux")] // it is of the tests that boot one

@@ -1,7 +1,7 @@
 //! A way to the engine that leads through the test, which can close it, or lay it to where the engine cannot be seen from.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -20,6 +20,8 @@ struct RelayState {
     mode: Mutex<Mode>,
     changed: Condvar,
     connections: AtomicUsize,
+    /// Both ends of those that were let through since the last cut.
+    through: Mutex<Vec<TcpStream>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -68,6 +70,13 @@ impl Relay {
         self.set(Mode::Refusing);
     }
 
+    /// Cuts the connections that there are; others may be made.
+    pub fn cut(&self) {
+        for stream in self.state.through.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both); // unless it was closed already
+        }
+    }
+
     /// Waits until so many have come.
     pub fn wait_for_connections(&self, count: usize) {
         wait_until("a connection", || (self.state.connections.load(Ordering::SeqCst) >= count).then_some(()));
@@ -84,6 +93,8 @@ fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
         return;
     }
     let Ok(mut server) = TcpStream::connect(target) else { return };
+    let ends = [client.try_clone().unwrap(), server.try_clone().unwrap()];
+    state.through.lock().unwrap().extend(ends);
     let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     thread::spawn(move || copy(&mut from_client, &mut to_server));
     copy(&mut server, &mut client);
@@ -96,5 +107,5 @@ fn copy(from: &mut TcpStream, to: &mut TcpStream) {
             break;
         }
     }
-    let _ = to.shutdown(std::net::Shutdown::Write);
+    let _ = to.shutdown(Shutdown::Write);
 }

@@ -99,11 +99,16 @@ impl Stack {
         SqsQueue::new(&Aws::new(self.engine.env_with(&[]), url).unwrap(), url).unwrap()
     }
 
+    /// The bucket, for requests of a test's own.
+    pub fn store(&self) -> S3Store {
+        S3Store::new(&Aws::new(self.engine.env_with(&[]), "").unwrap(), &self.bucket).unwrap()
+    }
+
     /// All that is in the bucket.
     pub fn objects(&self) -> Vec<(Key, Vec<u8>)> {
         let keys: Vec<Key> =
             self.engine.keys_in(&self.bucket).iter().map(|key| key.parse().unwrap()).collect();
-        let store = S3Store::new(&Aws::new(self.engine.env_with(&[]), "").unwrap(), &self.bucket).unwrap();
+        let store = self.store();
         let get = |key: &Key| match store.get(key, MAX_OBJECT_BYTES) {
             Ok(bytes) => Some((*key, bytes)),
             Err(StoreError::NotFound(_)) => None, // it was taken back meanwhile
