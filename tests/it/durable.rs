@@ -13,23 +13,23 @@ use crate::program::wait_until;
 pub struct Durable {
     /// For requests to it.
     pub engine: &'static Engine,
+    kept: Option<Kept>,
     directory: TempDir,
     port: u16,
-    kept: Option<Kept>,
 }
 
 impl Durable {
     pub fn start() -> Durable {
         let port = free_port();
         let engine = Box::leak(Box::new(Engine::at(format!("http://127.0.0.1:{port}"))));
-        let mut durable = Durable { engine, directory: TempDir::new(), port, kept: None };
+        let mut durable = Durable { engine, kept: None, directory: TempDir::new(), port };
         durable.start_again();
         durable
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        self.kept = None;
+        drop(self.kept.take());
     }
 
     /// On what was there when it was killed.

@@ -62,7 +62,7 @@ fn between(text: &str, open: char, close: char) -> Vec<&str> {
 impl Disk {
     fn apply(&mut self, call: &Call) {
         let quoted = between(&call.arguments, '"', '"');
-        let opened = between(&call.arguments, '<', '>').first().map_or("", |path| path);
+        let opened = between(&call.arguments, '<', '>').first().copied().unwrap_or_default();
         match call.name {
             "openat" if call.arguments.contains("O_CREAT") && !self.shown.contains_key(quoted[0]) => {
                 self.shown.insert(quoted[0].to_owned(), Some(self.files));
@@ -74,7 +74,9 @@ impl Disk {
                 }
             }
             "fsync" | "fdatasync" => match call.before.shown.get(opened) {
-                Some(Some(file)) => drop(self.synced.insert(*file)),
+                Some(Some(file)) => {
+                    self.synced.insert(*file);
+                }
                 _ => {
                     let is_in_it = |path: &str| parent(path) == opened;
                     self.sure.retain(|path, _| !is_in_it(path));
@@ -82,12 +84,16 @@ impl Disk {
                     self.sure.extend(names.map(|(path, file)| (path.clone(), *file)));
                 }
             },
-            "mkdir" => drop(self.shown.insert(quoted[0].to_owned(), None)),
+            "mkdir" => {
+                self.shown.insert(quoted[0].to_owned(), None);
+            }
             "rename" => {
                 let file = self.shown.remove(quoted[0]).expect("it was there");
                 self.shown.insert(quoted[1].to_owned(), file);
             }
-            "unlink" | "rmdir" => drop(self.shown.remove(quoted[0])),
+            "unlink" | "rmdir" => {
+                self.shown.remove(quoted[0]);
+            }
             "sendto" if call.arguments.contains("HTTP/1.1 202") => {
                 let url = call.arguments.split("/original").next().expect("a body");
                 self.answered.insert(url[url.len() - 32..].to_owned());
@@ -160,7 +166,7 @@ fn leave(
             names.insert(path.clone(), *file);
         }
     }
-    names.retain(|path, _| disk.sure.contains_key(path) || disk.shown.contains_key(path) || keep());
+    names.retain(|path, _| disk.shown.contains_key(path) || !keep());
     let left = TempDir::new();
     if !names.contains_key(root) {
         return left;
@@ -175,12 +181,12 @@ fn leave(
             None => fs::create_dir(path).unwrap(),
             Some(file) => {
                 let whole = contents.get(file).map_or(&b"whatever it was"[..], Vec::as_slice);
-                let bytes = if disk.synced.contains(file) || whole.is_empty() {
-                    whole.len()
-                } else {
-                    whole.len() / 2
+                let bytes = match disk.synced.contains(file) {
+                    true => whole.len(),
+                    false if keep() => whole.len() / 2,
+                    false => 0,
                 };
-                fs::write(path, &whole[..if bytes < whole.len() && !keep() { 0 } else { bytes }]).unwrap();
+                fs::write(path, &whole[..bytes]).unwrap();
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 
 use crate::program::wait_until;
@@ -20,8 +20,8 @@ struct RelayState {
     mode: Mutex<Mode>,
     changed: Condvar,
     connections: AtomicUsize,
-    /// Both ends of those that were let through since the last cut.
-    through: Mutex<Vec<TcpStream>>,
+    /// Both ends of those that were let through, as long as there are any.
+    through: Mutex<Vec<Weak<TcpStream>>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -72,7 +72,7 @@ impl Relay {
 
     /// Cuts the connections that there are; others may be made.
     pub fn cut(&self) {
-        for stream in self.state.through.lock().unwrap().drain(..) {
+        for stream in self.state.through.lock().unwrap().drain(..).filter_map(|stream| stream.upgrade()) {
             let _ = stream.shutdown(Shutdown::Both); // unless it was closed already
         }
     }
@@ -83,7 +83,7 @@ impl Relay {
     }
 }
 
-fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
+fn relay(client: TcpStream, target: &str, state: &RelayState) {
     state.connections.fetch_add(1, Ordering::SeqCst);
     let mode = {
         let mode = state.mode.lock().unwrap();
@@ -92,15 +92,15 @@ fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
     if mode == Mode::Refusing {
         return;
     }
-    let Ok(mut server) = TcpStream::connect(target) else { return };
-    let ends = [client.try_clone().unwrap(), server.try_clone().unwrap()];
-    state.through.lock().unwrap().extend(ends);
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    thread::spawn(move || copy(&mut from_client, &mut to_server));
-    copy(&mut server, &mut client);
+    let Ok(server) = TcpStream::connect(target) else { return };
+    let (client, server) = (Arc::new(client), Arc::new(server));
+    state.through.lock().unwrap().extend([Arc::downgrade(&client), Arc::downgrade(&server)]);
+    let (from_client, to_server) = (client.clone(), server.clone());
+    thread::spawn(move || copy(&from_client, &to_server));
+    copy(&server, &client);
 }
 
-fn copy(from: &mut TcpStream, to: &mut TcpStream) {
+fn copy(mut from: &TcpStream, mut to: &TcpStream) {
     let mut buffer = [0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         if to.write_all(&buffer[..read]).is_err() {

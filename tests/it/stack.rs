@@ -122,6 +122,11 @@ impl Stack {
         })
     }
 
+    /// How many jobs failed for good.
+    pub fn given_up(&self) -> Depth {
+        self.queue(&self.queues.dead).depth().unwrap()
+    }
+
     /// How many jobs there are.
     pub fn depth(&self) -> Depth {
         self.queue(&self.queues.jobs).depth().unwrap()
