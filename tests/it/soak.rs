@@ -1,5 +1,5 @@
-//! Half an hour of work, and of bad luck: `SOAK_SECONDS=1800 cargo test --test it soak -- --nocapture 2>/dev/null`. At the end the
-//! programs are no larger than after the first sixth, and nothing is lost.
+//! Half an hour of work, and of bad luck: `SOAK_SECONDS=1800 cargo test --test it soak -- --nocapture 2>/dev/null`. At the end
+//! the programs are no larger than after the first sixth, and nothing is lost.
 
 use std::sync::Arc;
 use std::thread;
