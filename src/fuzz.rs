@@ -29,11 +29,7 @@ pub(crate) fn run(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8])) {
         None => 0..number_from("FUZZ_CASES").unwrap_or(DEFAULT_CASES),
     };
     for case in cases {
-        let mut random = Random::new(case);
-        let mut bytes = random.choose(seeds).cloned().unwrap_or_default();
-        for _ in 0..=random.below(MAX_CHANGES) {
-            change(&mut bytes, seeds, &mut random);
-        }
+        let bytes = mutation(seeds, &mut Random::new(case));
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&bytes))) {
             eprintln!("{target}: FUZZ_CASE={case} repeats this failure, whose input is {bytes:02x?}");
             resume_unwind(panic);
@@ -43,6 +39,15 @@ pub(crate) fn run(target: &str, seeds: &[Vec<u8>], check: impl Fn(&[u8])) {
 
 fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect(variable))
+}
+
+/// One of the seeds, changed in a few places.
+pub(crate) fn mutation(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = random.choose(seeds).cloned().unwrap_or_default();
+    for _ in 0..=random.below(MAX_CHANGES) {
+        change(&mut bytes, seeds, random);
+    }
+    bytes
 }
 
 /// Changes the bytes in one way out of eight.
@@ -101,10 +106,10 @@ fn change_length(bytes: &mut [u8], at: usize, random: &mut Random) {
 }
 
 /// SplitMix64: small, and good enough from any seed.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -117,11 +122,11 @@ impl Random {
     }
 
     /// A number below `bound`, or 0 if that is 0.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
 
-    fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn choose<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len()))
     }
 }

@@ -1,6 +1,6 @@
 //! Jobs in memory, with SQS's semantics: receipts, visibility timeouts, receive counts and dead letters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,10 @@ use crate::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, R
 
 /// Jobs held at a time, about 50 MB. Past that uploads are refused until the worker has caught up.
 const MAX_JOBS: usize = 100_000;
+
+/// A dead letter is tried again after this long, its receives counted anew. Nobody looks after a dead-letter queue on one
+/// machine, and what kept the job from being done, such as a full disk, passes.
+const REDRIVE_AFTER: Duration = Duration::from_secs(600);
 
 /// A queue in memory.
 #[derive(Default)]
@@ -25,6 +29,8 @@ struct State {
     entries: BTreeMap<(Instant, u64), Entry>,
     /// Where the receipts' messages are.
     in_flight: BTreeMap<Receipt, (Instant, u64)>,
+    /// The dead letters, by when they are to be tried again.
+    dead: VecDeque<(Instant, String)>,
     closed: bool,
 }
 
@@ -48,8 +54,17 @@ impl LocalQueue {
 }
 
 impl State {
+    fn add(&mut self, body: String, now: Instant) {
+        let place = (now, self.next_number);
+        self.next_number += 1;
+        self.entries.insert(place, Entry { body, receive_count: 0, receipt: None });
+    }
+
     /// Takes up to `max` messages that are visible now.
     fn receive(&mut self, max: usize, now: Instant) -> Vec<Message> {
+        while let Some((_, body)) = self.dead.pop_front_if(|(at, _)| *at <= now) {
+            self.add(body, now);
+        }
         let mut messages = Vec::new();
         while messages.len() < max {
             let Some(first) = self.entries.first_entry().filter(|entry| entry.key().0 <= now) else { break };
@@ -59,6 +74,7 @@ impl State {
             }
             if entry.receive_count >= MAX_RECEIVES {
                 log::error("dead_letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
+                self.dead.push_back((now + REDRIVE_AFTER, entry.body));
                 continue;
             }
             entry.receive_count += 1;
@@ -80,12 +96,10 @@ impl State {
 impl Queue for LocalQueue {
     fn send(&self, job: &Job) -> Result<(), QueueError> {
         let mut state = self.state();
-        if state.entries.len() >= MAX_JOBS {
+        if state.entries.len() + state.dead.len() >= MAX_JOBS {
             return Err(QueueError::Full);
         }
-        let place = (Instant::now(), state.next_number);
-        state.next_number += 1;
-        state.entries.insert(place, Entry { body: job.to_json(), receive_count: 0, receipt: None });
+        state.add(job.to_json(), Instant::now());
         self.changed.notify_one();
         Ok(())
     }
@@ -134,5 +148,32 @@ impl Queue for LocalQueue {
         let now = Instant::now();
         let visible = state.entries.keys().take_while(|(visible_at, _)| *visible_at <= now).count() as u64;
         Ok(Depth { visible, in_flight: state.entries.len() as u64 - visible, delayed: 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::format::{Format, ThumbnailFormat};
+    use crate::image_id::ImageId;
+    use crate::store::Key;
+
+    #[test]
+    fn a_dead_letter_is_tried_again() {
+        let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
+        let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
+        let queue = LocalQueue::default();
+        queue.send(&job).unwrap();
+        let (mut state, mut now) = (queue.state(), Instant::now());
+        for count in 1..=MAX_RECEIVES {
+            assert_eq!(state.receive(1, now)[0].receive_count, count);
+            now += Duration::from_secs(VISIBILITY_SECONDS.into());
+        }
+        assert!(state.receive(1, now).is_empty());
+        now += REDRIVE_AFTER;
+        let again = state.receive(1, now);
+        assert_eq!((again[0].body.as_str(), again[0].receive_count), (job.to_json().as_str(), 1));
     }
 }

@@ -35,7 +35,7 @@ impl LocalStore {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         };
         let temporary = root.join(TEMPORARY);
-        fs::create_dir_all(&temporary).map_err(|error| named(&temporary, error))?;
+        make_directory(&temporary).map_err(|error| named(&temporary, error))?;
         let lock_path = root.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(|error| named(&lock_path, error))?;
@@ -75,6 +75,9 @@ impl LocalStore {
         let temporary = self.root.join(TEMPORARY).join(ImageId::random()?.to_string());
         let written = self.write_and_publish(&temporary, key, bytes, publish);
         let _ = fs::remove_file(&temporary); // gone already after a rename
+        if written.is_err() {
+            let _ = fs::remove_dir(self.directory(key)); // unless something is in it
+        }
         written
     }
 
@@ -89,11 +92,7 @@ impl LocalStore {
         file.write_all(bytes)?;
         file.sync_all()?;
         let directory = self.directory(key);
-        match fs::create_dir(&directory) {
-            Ok(()) => File::open(&self.root)?.sync_all()?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
+        make_directory(&directory)?;
         publish(temporary, &self.path(key))?;
         File::open(&directory)?.sync_all() // a name is safe once its directory is
     }
@@ -191,6 +190,8 @@ impl Iterator for Pages {
         {
             let directory = self.root.join(id.to_string());
             match objects_of(id, &directory) {
+                // A killed process was about to fill it; one that is not empty stays.
+                Ok(objects) if objects.is_empty() => drop(fs::remove_dir(&directory)),
                 Ok(objects) => self.left.extend(objects),
                 // One that cannot be read is no reason to leave out all the others.
                 Err(error) => {
@@ -215,6 +216,23 @@ fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
     }
     objects.sort_unstable_by_key(|object| object.key.file_name());
     Ok(objects)
+}
+
+/// Makes a directory and its parents where they are missing, and has the disk know their names.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_directory(parent)?;
+            fs::create_dir(path)
+        }
+        made => made,
+    };
+    match made {
+        Ok(()) => File::open(parent)?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn failed(operation: &str, key: &Key, error: &io::Error) -> StoreError {

@@ -1,12 +1,12 @@
 //! What a hostile client can do to a server that trusts it, done to ours. After each attack the server must still serve, be
 //! the same process, and be back to its old size in threads and descriptors.
 
-use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::curl::upload;
 use crate::pictures;
+use crate::process::{connections, descriptors, status_of};
 use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
 
@@ -52,23 +52,6 @@ impl Target {
         // A keep-alive connection to nobody else, so what is left is what was there before.
         wait_until("every descriptor is closed", || (descriptors(id) <= self.at_rest + 2).then_some(()));
     }
-}
-
-/// Threads that serve a connection.
-fn connections(id: u32) -> usize {
-    let threads = fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc");
-    let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
-    names.filter(|name| name.trim() == "connection").count()
-}
-
-fn descriptors(id: u32) -> usize {
-    fs::read_dir(format!("/proc/{id}/fd")).expect("Linux's /proc").count()
-}
-
-fn status_of(id: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux's /proc");
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
 #[test]

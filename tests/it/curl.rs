@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use image_sharer::image_id::ImageId;
 use serde_json::Value;
 
 /// What curl got.
@@ -61,6 +62,16 @@ impl Urls {
     /// The thumbnails, with their sides in pixels.
     pub fn thumbnails(&self) -> [(&str, u32); 3] {
         [(&self.small, 100), (&self.medium, 300), (&self.large, 600)]
+    }
+
+    /// The image that they are of.
+    pub fn id(&self) -> ImageId {
+        self.original.rsplit('/').nth(1).and_then(|id| id.parse().ok()).expect("an id")
+    }
+
+    /// All four.
+    pub fn all(&self) -> [&str; 4] {
+        [&self.original, &self.small, &self.medium, &self.large]
     }
 
     /// Each of them changed in the same way.

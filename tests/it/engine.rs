@@ -35,7 +35,8 @@ pub struct Engine {
     pub endpoint: String,
     root: Credentials,
     user: Credentials,
-    _kept: Kept,
+    /// Unless somebody else looks after it.
+    kept: Option<Kept>,
 }
 
 /// A queue of a test and where its redrive leads.
@@ -53,9 +54,14 @@ pub fn engine() -> &'static Engine {
 }
 
 impl Engine {
-    /// One that was started by somebody else and takes this key for everything.
-    pub fn of(endpoint: &str, key: &Credentials, kept: Kept) -> Engine {
-        Engine { endpoint: endpoint.to_owned(), root: key.clone(), user: key.clone(), _kept: kept }
+    /// One that another started, and that knows no users.
+    pub fn at(endpoint: String, key: Credentials) -> Engine {
+        Engine { endpoint, user: key.clone(), root: key, kept: None }
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.kept.as_ref().expect("it is ours").id()
     }
 
     /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
@@ -124,8 +130,23 @@ impl Engine {
 
     /// How many objects are in the bucket.
     pub fn objects_in(&self, bucket: &str) -> usize {
-        let listed = self.as_root(sign::S3, "GET", &format!("/{bucket}?list-type=2"), &[], "");
-        listed.matches("<Key>").count()
+        self.keys_in(bucket).len()
+    }
+
+    /// The keys of all objects in the bucket.
+    pub fn keys_in(&self, bucket: &str) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let after =
+                keys.last().map_or(String::new(), |key| format!("&start-after={}", key.replace('/', "%2F")));
+            let path = format!("/{bucket}?list-type=2{after}");
+            let page = self.as_root(sign::S3, "GET", &path, &[], "");
+            let found = page.split("<Key>").skip(1).filter_map(|rest| rest.split('<').next());
+            keys.extend(found.map(str::to_owned));
+            if !page.contains("<IsTruncated>true</IsTruncated>") {
+                return keys;
+            }
+        }
     }
 
     /// Sends whatever text to a queue.
@@ -189,7 +210,8 @@ impl Engine {
         answer
     }
 
-    fn start() -> Engine {
+    /// One of the test's own. [`engine`] is what all share.
+    pub fn start() -> Engine {
         let program = installed("ministack").join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
@@ -231,7 +253,7 @@ impl Engine {
                 return None;
             }
             if is_ready(&endpoint) {
-                return Some(Engine { endpoint, user: root.clone(), root, _kept: kept });
+                return Some(Engine { endpoint, user: root.clone(), root, kept: Some(kept) });
             }
             assert!(
                 Instant::now() < deadline,
@@ -262,6 +284,7 @@ fn allow_images() -> String {
     json!({ "Version": "2012-10-17", "Statement": [allow] }).to_string()
 }
 
+/// Whether it answers.
 fn is_ready(endpoint: &str) -> bool {
     let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).proxy(None);
     config.build().new_agent().get(format!("{endpoint}/_ministack/ready")).call().is_ok()

@@ -24,10 +24,9 @@ use image_sharer::store::Store;
 use crate::audit::Audit;
 use crate::cdn::Cdn;
 use crate::contract::{QueueUnderTest, original, queue, store};
-use crate::engine::{Engine, free_port, installed};
-use crate::kept::Kept;
+use crate::durable::Durable;
+use crate::engine::free_port;
 use crate::pictures;
-use crate::program::tempdir::TempDir;
 use crate::program::{Program, wait_until};
 
 const BUCKET: &str = "images";
@@ -54,37 +53,6 @@ root_domain = ".web.garage"
 index = "index.html"
 "#;
 
-/// A server that keeps what it has in a directory, and can be killed and started again on it.
-struct Durable {
-    directory: TempDir,
-    start: Box<dyn Fn(&Path) -> Command>,
-    port: u16,
-    kept: Option<Kept>,
-}
-
-impl Durable {
-    fn start(port: u16, start: impl Fn(&Path) -> Command + 'static) -> Durable {
-        let mut durable = Durable { directory: TempDir::new(), start: Box::new(start), port, kept: None };
-        durable.restart();
-        durable
-    }
-
-    /// SIGKILL, and another one on the same directory.
-    fn restart(&mut self) {
-        self.kept = None;
-        let mut kept = Kept::start(&(self.start)(self.directory.path()), &TempDir::new().keep());
-        wait_until("it listens", || {
-            assert!(!kept.has_ended(), "{}", kept.log());
-            std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok().then_some(())
-        });
-        self.kept = Some(kept);
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
 fn garage_program() -> PathBuf {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/garage/bin/garage");
     assert!(program.exists(), "there is no {}: see tests/it/garage.rs", program.display());
@@ -108,11 +76,11 @@ fn garage() -> (Durable, String) {
         garage.env("GARAGE_DEFAULT_SECRET_KEY", SECRET_ACCESS_KEY);
         garage
     };
-    let durable = Durable::start(api, move |directory| {
+    let durable = Durable::start(api, key(), move |directory| {
         command(directory, &["server", "--single-node", "--default-bucket"])
     });
     wait_until("the bucket is there", || {
-        let shown = command(durable.directory.path(), &["bucket", "website", "--allow", BUCKET]).output();
+        let shown = command(&durable.path(), &["bucket", "website", "--allow", BUCKET]).output();
         shown.is_ok_and(|output| output.status.success()).then_some(())
     });
     (durable, format!("http://127.0.0.1:{web}"))
@@ -120,16 +88,6 @@ fn garage() -> (Durable, String) {
 
 fn key() -> Credentials {
     Credentials::of_key(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
-}
-
-fn roto() -> Durable {
-    let program = installed("roto-aws").join("roto-server");
-    let port = free_port();
-    Durable::start(port, move |directory| {
-        let mut roto = Command::new(&program);
-        roto.args(["--durable", "--port", &port.to_string(), "--data-dir"]).arg(directory);
-        roto
-    })
 }
 
 fn environment(endpoints: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -155,8 +113,8 @@ fn aws(endpoints: &[(&str, &str)]) -> Aws {
 #[ignore = "Garage takes half an hour to build: see tests/it/garage.rs"]
 fn the_stores_contract() {
     let (garage, _) = garage();
-    let endpoint = garage.endpoint();
-    let garages = S3Store::new(&aws(&[("AWS_ENDPOINT_URL_S3", &endpoint)]), BUCKET).unwrap();
+    let endpoint = [("AWS_ENDPOINT_URL_S3", garage.engine.endpoint.as_str())];
+    let garages = S3Store::new(&aws(&endpoint), BUCKET).unwrap();
     let suite: [fn(&dyn Store); 6] = [
         store::checks,
         store::puts_again,
@@ -175,9 +133,7 @@ fn the_stores_contract() {
 #[test]
 #[ignore = "it goes with the others here: see tests/it/garage.rs"]
 fn the_queues_contract() {
-    let mut roto = roto();
-    let kept = roto.kept.take().expect("it was started");
-    let engine = Engine::of(&roto.endpoint(), &key(), kept);
+    let roto = Durable::roto();
     let suite: [fn(&QueueUnderTest); 14] = [
         queue::receives_what_was_sent,
         queue::waits_for_a_message,
@@ -195,8 +151,8 @@ fn the_queues_contract() {
         queue::gives_each_message_to_one,
     ];
     for test in suite {
-        let queues = engine.new_queue();
-        let aws = aws(&[("AWS_ENDPOINT_URL_SQS", &roto.endpoint())]);
+        let queues = roto.engine.new_queue();
+        let aws = aws(&[("AWS_ENDPOINT_URL_SQS", &roto.engine.endpoint)]);
         let queue = |url: &str| Box::new(SqsQueue::new(&aws, url).unwrap());
         test(&QueueUnderTest { jobs: queue(&queues.jobs), dead: Some(queue(&queues.dead)) });
     }
@@ -206,15 +162,12 @@ fn the_queues_contract() {
 #[test]
 #[ignore = "Garage takes half an hour to build: see tests/it/garage.rs"]
 fn the_service_on_garage_and_roto_outlives_both() {
-    let ((mut garage, web), mut roto) = (garage(), roto());
-    let setting_up = Engine::of(&roto.endpoint(), &key(), roto.kept.take().expect("it was started"));
-    let queues = setting_up.new_queue();
-    drop(setting_up);
-    roto.restart();
+    let ((mut garage, web), mut roto) = (garage(), Durable::roto());
+    let queues = roto.engine.new_queue();
     let front = Cdn::of_site(&format!("{BUCKET}.web.garage"), &web, Duration::from_secs(1));
     let environment = environment(&[
-        ("AWS_ENDPOINT_URL_S3", &garage.endpoint()),
-        ("AWS_ENDPOINT_URL_SQS", &roto.endpoint()),
+        ("AWS_ENDPOINT_URL_S3", &garage.engine.endpoint),
+        ("AWS_ENDPOINT_URL_SQS", &roto.engine.endpoint),
         ("JOBS_QUEUE_URL", &queues.jobs),
         ("PUBLIC_URL", &front.url),
     ]);
@@ -225,8 +178,10 @@ fn the_service_on_garage_and_roto_outlives_both() {
     for _ in 0..5 {
         audit.upload(&url, &picture).urls();
     }
-    garage.restart();
-    roto.restart();
+    for engine in [&mut garage, &mut roto] {
+        engine.kill();
+        engine.start_again();
+    }
     for _ in 0..5 {
         wait_until("uploads are taken again", || (audit.upload(&url, &picture).status == 202).then_some(()));
     }

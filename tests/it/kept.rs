@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::program::wait_until;
+
 /// Runs a program until it ends or this script's standard input does, which is when the test process is gone or has dropped the
 /// value below; then takes its directory away. Arguments: the directory, the program, its arguments.
 const KEEPER: &str = r#"
@@ -12,6 +14,7 @@ const KEEPER: &str = r#"
     exec 3<&0 2>/dev/null
     "$@" 3<&- </dev/null >"$directory/log" 2>&1 &
     program=$!
+    echo $program >"$directory/pid"
     (cat <&3 >/dev/null; kill -9 $program) &
     watcher=$!
     exec 3<&- </dev/null
@@ -49,6 +52,12 @@ impl Kept {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.keeper.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// The program's process.
+    pub fn id(&self) -> u32 {
+        let written = || fs::read_to_string(self.log.with_file_name("pid")).ok()?.trim().parse().ok();
+        wait_until("the program is started", written)
     }
 
     /// What it said so far.

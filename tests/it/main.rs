@@ -6,14 +6,23 @@
 mod attacks;
 mod audit;
 mod aws;
+#[cfg(target_os = "linux")] // it looks into /proc
+mod bad_inputs;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
 mod cdn;
 mod contract;
+mod crashes;
 mod curl;
+mod durable;
 mod engine;
 #[cfg(target_os = "linux")] // it has many addresses on the loopback interface
 mod floods;
+#[cfg(target_os = "linux")] // it mounts a small disk in a name space
+mod full_disk;
+#[allow(dead_code, reason = "the parsers' tests, which it is shared with, use the rest")]
+#[path = "../../src/fuzz.rs"]
+mod fuzz;
 mod garage;
 mod http;
 mod imds;
@@ -21,17 +30,25 @@ mod imds;
 mod init;
 mod interruption;
 mod kept;
+mod load;
 mod local;
 #[cfg(target_os = "linux")] // they are made of network namespaces
 mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod metrics;
+mod outages;
 mod pictures;
+#[cfg(target_os = "linux")] // strace is of Linux
+mod power_cut;
+#[cfg(target_os = "linux")] // it reads /proc
+mod process;
 mod program;
 mod raw;
 mod reconcile;
 mod relay;
+#[cfg(target_os = "linux")] // it looks into /proc
+mod soak;
 mod stack;
 mod tidy;
 #[cfg(target_os = "linux")] // it is of the tests that boot one

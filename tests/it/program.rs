@@ -194,7 +194,8 @@ impl LocalServer {
         (Program::spawn("server", shell), directory)
     }
 
-    fn start_on(directory: Arc<tempdir::TempDir>, settings: &[(&str, &str)]) -> LocalServer {
+    /// Starts one on a directory that has something in it.
+    pub fn start_on(directory: Arc<tempdir::TempDir>, settings: &[(&str, &str)]) -> LocalServer {
         let mut environment = vec![("LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
         environment.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let path = directory.path().to_str().expect("a path in UTF-8");

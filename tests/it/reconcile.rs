@@ -111,7 +111,7 @@ fn only_the_unfinished_are_queued_again_on_all_pages() {
     put(&store, Key::original(no_image, Format::Jpeg), b"no picture", &[]);
     put(&store, Key::original(cut, Format::Png), &transparent[..transparent.len() / 2], &[]);
     for foreign in ["%20first", "a%26b%3CKey%3E", "zzz/original.jpg", &format!("{all_missing}/huge.jpg")] {
-        engine().put_object(stack.bucket(), foreign);
+        engine().put_object(&stack.bucket, foreign);
     }
     let unfinished = [id(0), one_missing, all_missing];
 
@@ -138,7 +138,7 @@ fn only_the_unfinished_are_queued_again_on_all_pages() {
     let rest = reconcile(&stack, &["--after", &one_missing.to_string(), "--older-than", "0"]);
     succeeds(&rest, " reconciled images=3 unfinished=3 queued=1 young=0 left_alone=2 failed=0");
     stack.drain();
-    let url = |name: &str| format!("{}/{}/{all_missing}/{name}.png", engine().endpoint, stack.bucket());
+    let url = |name: &str| format!("{}/{}/{all_missing}/{name}.png", engine().endpoint, &stack.bucket);
     let urls =
         Urls { original: url("original"), small: url("small"), medium: url("medium"), large: url("large") };
     all_answer(&urls, &transparent, "png");

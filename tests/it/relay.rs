@@ -1,9 +1,9 @@
 //! A way to the engine that leads through the test, which can close it, or lay it to where the engine cannot be seen from.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 
 use crate::program::wait_until;
@@ -20,6 +20,8 @@ struct RelayState {
     mode: Mutex<Mode>,
     changed: Condvar,
     connections: AtomicUsize,
+    /// Both ends of those that were let through, as long as there are any.
+    through: Mutex<Vec<Weak<TcpStream>>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -68,13 +70,20 @@ impl Relay {
         self.set(Mode::Refusing);
     }
 
+    /// Cuts the connections that there are; others may be made.
+    pub fn cut(&self) {
+        for stream in self.state.through.lock().unwrap().drain(..).filter_map(|stream| stream.upgrade()) {
+            let _ = stream.shutdown(Shutdown::Both); // unless it was closed already
+        }
+    }
+
     /// Waits until so many have come.
     pub fn wait_for_connections(&self, count: usize) {
         wait_until("a connection", || (self.state.connections.load(Ordering::SeqCst) >= count).then_some(()));
     }
 }
 
-fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
+fn relay(client: TcpStream, target: &str, state: &RelayState) {
     state.connections.fetch_add(1, Ordering::SeqCst);
     let mode = {
         let mode = state.mode.lock().unwrap();
@@ -83,18 +92,20 @@ fn relay(mut client: TcpStream, target: &str, state: &RelayState) {
     if mode == Mode::Refusing {
         return;
     }
-    let Ok(mut server) = TcpStream::connect(target) else { return };
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    thread::spawn(move || copy(&mut from_client, &mut to_server));
-    copy(&mut server, &mut client);
+    let Ok(server) = TcpStream::connect(target) else { return };
+    let (client, server) = (Arc::new(client), Arc::new(server));
+    state.through.lock().unwrap().extend([Arc::downgrade(&client), Arc::downgrade(&server)]);
+    let (from_client, to_server) = (client.clone(), server.clone());
+    thread::spawn(move || copy(&from_client, &to_server));
+    copy(&server, &client);
 }
 
-fn copy(from: &mut TcpStream, to: &mut TcpStream) {
+fn copy(mut from: &TcpStream, mut to: &TcpStream) {
     let mut buffer = [0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         if to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }
-    let _ = to.shutdown(std::net::Shutdown::Write);
+    let _ = to.shutdown(Shutdown::Write);
 }

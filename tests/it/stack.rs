@@ -1,9 +1,12 @@
 //! The service on S3 and SQS: a bucket and a queue of a test's own on the engine, a server on them, and workers when asked.
 
+use std::thread;
+
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::queue::{Depth, Queue};
+use image_sharer::store::{Key, Store, StoreError};
 
-use crate::engine::{QueueUrls, engine};
+use crate::engine::{Engine, QueueUrls, engine, free_port};
 use crate::program::{Program, run};
 
 /// A bucket, a queue and a server on them.
@@ -16,7 +19,16 @@ pub struct Stack {
     pub environment: Vec<(String, String)>,
     /// The jobs and where they end that fail for ever.
     pub queues: QueueUrls,
+    engine: &'static Engine,
+    /// The name of the bucket.
+    pub bucket: String,
 }
+
+/// Who looks at a bucket at a time.
+const VIEWERS: usize = 4;
+
+/// The most that any object of a test has.
+const MAX_OBJECT_BYTES: usize = 1 << 21;
 
 impl Stack {
     /// With the engine itself to view the images at.
@@ -26,7 +38,12 @@ impl Stack {
 
     /// With the images to be viewed at this URL of whatever stands in front of the engine.
     pub fn shown_by(front: &str) -> Stack {
-        let (engine, queues) = (engine(), engine().new_queue());
+        Stack::on(engine(), front)
+    }
+
+    /// On an engine of the test's own.
+    pub fn on(engine: &'static Engine, front: &str) -> Stack {
+        let queues = engine.new_queue();
         let bucket = engine.new_bucket();
         engine.let_everyone_read(&bucket);
         let mut environment = engine.user_env();
@@ -40,7 +57,23 @@ impl Stack {
             environment.push((name.to_owned(), value.to_owned()));
         }
         let server = Program::start("server", &[], &environment);
-        Stack { url: format!("http://{}", server.address()), server, environment, queues }
+        Stack { url: format!("http://{}", server.address()), server, environment, queues, engine, bucket }
+    }
+
+    /// From now on the server has a port of its own, and can be killed and [started again](Stack::restart_server) there.
+    pub fn settle_server(&mut self) {
+        let address = format!("127.0.0.1:{}", free_port());
+        self.environment = self.with("LISTEN", &address);
+        self.url = format!("http://{address}");
+        self.restart_server();
+    }
+
+    /// Kills the server, starts another, and returns the one that was killed.
+    pub fn restart_server(&mut self) -> Program {
+        self.server.kill();
+        let server = Program::start("server", &[], &self.environment);
+        server.address();
+        std::mem::replace(&mut self.server, server)
     }
 
     /// The environment with one more variable.
@@ -62,17 +95,6 @@ impl Stack {
         format!("# of a test\nROLE={role}\nLISTEN=0.0.0.0:8080\n{}", lines.collect::<String>())
     }
 
-    /// The bucket's name.
-    pub fn bucket(&self) -> &str {
-        let name = self.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET");
-        &name.expect("it is set at the start").1
-    }
-
-    /// The bucket, without a server in between.
-    pub fn store(&self) -> S3Store {
-        S3Store::new(&Aws::new(engine().env_with(&[]), "").unwrap(), self.bucket()).unwrap()
-    }
-
     /// A worker that has begun.
     pub fn worker(&self) -> Program {
         let worker = Program::start("worker", &[], &self.environment);
@@ -88,7 +110,35 @@ impl Stack {
 
     /// One of the [queues](Stack::queues).
     pub fn queue(&self, url: &str) -> SqsQueue {
-        SqsQueue::new(&Aws::new(engine().env_with(&[]), url).unwrap(), url).unwrap()
+        SqsQueue::new(&Aws::new(self.engine.env_with(&[]), url).unwrap(), url).unwrap()
+    }
+
+    /// The bucket, for requests of a test's own.
+    pub fn store(&self) -> S3Store {
+        S3Store::new(&Aws::new(self.engine.env_with(&[]), "").unwrap(), &self.bucket).unwrap()
+    }
+
+    /// All that is in the bucket.
+    pub fn objects(&self) -> Vec<(Key, Vec<u8>)> {
+        let keys: Vec<Key> =
+            self.engine.keys_in(&self.bucket).iter().map(|key| key.parse().unwrap()).collect();
+        let store = self.store();
+        let get = |key: &Key| match store.get(key, MAX_OBJECT_BYTES) {
+            Ok(bytes) => Some((*key, bytes)),
+            Err(StoreError::NotFound(_)) => None, // it was taken back meanwhile
+            Err(error) => panic!("{error}"),
+        };
+        let get_all = |keys: &[Key]| keys.iter().filter_map(get).collect::<Vec<_>>();
+        thread::scope(|scope| {
+            let chunks = keys.chunks(keys.len().div_ceil(VIEWERS).max(1));
+            let viewers: Vec<_> = chunks.map(|chunk| scope.spawn(move || get_all(chunk))).collect();
+            viewers.into_iter().flat_map(|viewer| viewer.join().expect("no panic in a viewer")).collect()
+        })
+    }
+
+    /// How many jobs failed for good.
+    pub fn given_up(&self) -> Depth {
+        self.queue(&self.queues.dead).depth().unwrap()
     }
 
     /// How many jobs there are.
