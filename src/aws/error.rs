@@ -65,6 +65,15 @@ impl AwsError {
             _ => None,
         }
     }
+
+    /// Whether the service may have done what was asked all the same: some attempt got no answer, or one that leaves it open.
+    pub fn may_have_been_done(&self) -> bool {
+        match &self.failure {
+            Failure::NotSent(_) => self.attempts > 0,
+            Failure::Answered(answer) => self.attempts > 1 || answer.status >= 500,
+            Failure::Lost(_) | Failure::TooLarge { .. } => true,
+        }
+    }
 }
 
 impl fmt::Display for AwsError {

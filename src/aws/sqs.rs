@@ -337,10 +337,12 @@ mod tests {
 
     #[test]
     fn answers_that_cannot_be_read() {
-        for body in ["", "["] {
-            let server = Loopback::answering(vec![ok(body)]);
+        for body in ["", "[", "<html>"] {
+            let server = Loopback::answering(vec![ok(body), ok("{}")]);
+            assert!(on(&server).receive(1, Duration::ZERO).is_ok(), "it is asked for again");
+            let server = Loopback::answering((0..retry::MAX_ATTEMPTS).map(|_| ok(body)).collect());
             let error = on(&server).receive(1, Duration::ZERO).unwrap_err().to_string();
-            assert!(error.contains("unreadable answer") && error.contains(URL), "{error}");
+            assert!(error.contains("no answer of the service") && error.contains(URL), "{error}");
         }
         let server =
             Loopback::answering(vec![ok(r#"{"Attributes":{"ApproximateNumberOfMessages":"many"}}"#)]);
