@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::env::Env;
+use crate::env::{self, Env};
 use crate::log::Level;
 use crate::thumbnail::Fit;
 
@@ -53,7 +53,9 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.was {
-            Some(was) => write!(f, "{} is {was:?}: it must be {}", self.variable, self.should_be),
+            Some(was) => {
+                write!(f, "{} is {:?}: it must be {}", self.variable, env::shown(was), self.should_be)
+            }
             None => write!(f, "{} is not set: it must be {}", self.variable, self.should_be),
         }
     }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::aws::client::{self, CALL_BUDGET, Call, Client};
 use crate::aws::{Aws, endpoint, retry, sign};
+use crate::env;
 use crate::job::Job;
 use crate::log;
 use crate::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
@@ -52,8 +53,9 @@ impl SqsQueue {
     /// FIFO queue, to which messages cannot be sent without a group, and which holds back all of a group for one in hand.
     pub fn new(aws: &Aws, queue_url: &str) -> Result<SqsQueue, String> {
         let Some((origin, path)) = endpoint::split(queue_url) else {
+            let shown = env::shown(queue_url);
             return Err(format!(
-                "JOBS_QUEUE_URL is {queue_url:?}, but it must be a URL such as \
+                "JOBS_QUEUE_URL is {shown:?}, but it must be a URL such as \
                  https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
             ));
         };
@@ -296,6 +298,8 @@ mod tests {
             let error = queue(&[], bad).err().unwrap();
             assert!(error.contains("JOBS_QUEUE_URL") && error.contains(bad), "{error}");
         }
+        let error = queue(&[], "https://user:hush@host/0/jobs").err().unwrap();
+        assert!(error.contains("@host") && !error.contains("hush"), "{error}");
         assert!(queue(&[], "https://host/0/jobs.fifo").err().unwrap().contains("FIFO"));
     }
 
