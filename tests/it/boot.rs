@@ -28,7 +28,7 @@ fn user_data(role: &str, stack: &Stack) -> String {
 }
 
 fn machine(role: &str, stack: &Stack) -> (Machine, Imds) {
-    let imds = Imds::start(&engine().role_credentials());
+    let imds = Imds::start(&engine().role_credentials(3600));
     imds.set("user-data", &user_data(role, stack));
     (Machine::new(&imds, free_port()), imds)
 }

@@ -9,9 +9,12 @@ mod aws;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
 mod cdn;
+mod clock;
 mod contract;
 mod curl;
 mod engine;
+mod expiry;
+mod faults;
 mod http;
 mod imds;
 mod interruption;
@@ -24,7 +27,10 @@ mod memory;
 mod pictures;
 mod program;
 mod raw;
+mod redelivery;
 mod relay;
+mod request;
+mod secrets;
 mod stack;
 mod tidy;
 #[cfg(target_os = "linux")] // it is of the tests that boot one
