@@ -241,9 +241,6 @@ fn of_worker(fault: Fault, operations: &[Operation]) -> Vec<Row> {
 
         fail_once();
         relay.fault(operation, Times::Always, fault);
-        if operation == Receive {
-            receives(worker, &upload()); // by the long poll that is under way
-        }
         let sign = match operation {
             Receive => "receive_failed",
             DeleteMessages => "delete_failed",
@@ -251,6 +248,9 @@ fn of_worker(fault: Fault, operations: &[Operation]) -> Vec<Row> {
             _ => "job_failed",
         };
         let before = worker.count_lines_with(&[sign]);
+        if operation == Receive {
+            upload(); // for the long poll that is under way
+        }
         let id = upload();
         if fault.is_harmless_at(operation) {
             receives(worker, &id);
