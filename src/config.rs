@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::env::Env;
+use crate::env::{self, Env};
 use crate::log::Level;
 use crate::networks::Networks;
 use crate::secret::Secret;
@@ -145,7 +145,7 @@ fn setting<T>(
         None => Ok(None),
         Some(text) => match parse(text) {
             Some(value) => Ok(Some(value)),
-            None => Err(ConfigError { variable, was: format!("{text:?}"), should_be }),
+            None => Err(ConfigError { variable, was: format!("{:?}", env::shown(text)), should_be }),
         },
     }
 }

@@ -34,6 +34,15 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Env {
     }
 }
 
+/// A setting as it may be shown in an error: if it is a URL, without the name and password before the host. None may have them.
+pub fn shown(value: &str) -> String {
+    let host = value.find("://").map_or(0, |at| at + "://".len());
+    match value[host..].rfind('@') {
+        Some(at) => format!("{}…{}", &value[..host], &value[host + at..]),
+        None => value.to_string(),
+    }
+}
+
 /// Names only: some of the values are secrets.
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

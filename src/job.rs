@@ -52,10 +52,8 @@ impl Job {
         match body["version"].as_u64() {
             Some(JOB_VERSION) => {}
             _ => {
-                return Err(JobError(format!(
-                    "version {}, but this worker reads only {JOB_VERSION}",
-                    body["version"]
-                )));
+                let found = shown(&body["version"]);
+                return Err(JobError(format!("version {found}, but this worker reads only {JOB_VERSION}")));
             }
         }
         let original = body["original"].as_str().and_then(|text| text.parse::<Key>().ok());
@@ -81,7 +79,14 @@ impl Job {
 pub struct JobError(String);
 
 fn unreadable(body: &Value, field: &str) -> JobError {
-    JobError(format!("{field} is {}", body[field]))
+    JobError(format!("{field} is {}", shown(&body[field])))
+}
+
+/// What is kept of a wrong value, in characters: a message may have 1 MiB, and this goes to the log at each receive.
+const MAX_SHOWN_CHARS: usize = 100;
+
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(MAX_SHOWN_CHARS).collect()
 }
 
 impl fmt::Display for JobError {
@@ -127,6 +132,8 @@ mod tests {
             assert_ne!(bad, good, "{from} is not in {good}");
             assert!(Job::from_json(&bad).is_err(), "{bad}");
         }
+        let long = good.replace("\"version\":1", &format!("\"version\":\"{}\"", "1".repeat(200_000)));
+        assert!(Job::from_json(&long).unwrap_err().to_string().len() < 300, "it goes to the log");
         for bad in ["", "{}", "[]", "null", "{", "\u{0}"] {
             assert!(Job::from_json(bad).is_err(), "{bad:?}");
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use serde_json::Value;
 use ureq::http::{HeaderMap, Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
@@ -225,12 +226,16 @@ impl Client {
         if body.len() > call.max_bytes {
             return Err(Failure::TooLarge { max_bytes: call.max_bytes });
         }
-        // S3 may begin to answer 200 before it is done. What it answers to a PUT is empty, unless it is an error.
-        if call.service == sign::S3 && call.method == "PUT" && !body.is_empty() {
+        // S3 may begin to answer 200 before it is done. What it answers to PUT and DELETE is empty, unless it is an error.
+        if call.service == sign::S3 && matches!(call.method, "PUT" | "DELETE") && !body.is_empty() {
             let answer = self.answer(call, status, &head.headers, &body);
-            if !answer.code.is_empty() {
-                return Err(Failure::Answered(Box::new(answer)));
-            }
+            return Err(match answer.code.as_str() {
+                "" => not_from_aws(status),
+                _ => Failure::Answered(Box::new(answer)),
+            });
+        }
+        if call.service == sign::SQS && serde_json::from_slice::<Value>(&body).is_err() {
+            return Err(not_from_aws(status));
         }
         Ok(Reply { headers: head.headers, body })
     }
@@ -270,6 +275,11 @@ impl Client {
         };
         self.clock_skew_seconds.store(skew, Ordering::Relaxed);
     }
+}
+
+/// A success in words that the service does not speak is that of something in between, which has done nothing.
+fn not_from_aws(status: u16) -> Failure {
+    Failure::Lost(format!("{status}, then what is no answer of the service"))
 }
 
 /// Up to `max_bytes`; what comes after is not read.

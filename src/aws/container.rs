@@ -11,7 +11,7 @@ use ureq::http::Uri;
 
 use crate::aws::credentials::{Credentials, Unavailable};
 use crate::aws::metadata::{self, Patience};
-use crate::env::Env;
+use crate::env::{self, Env};
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -55,7 +55,8 @@ fn url(env: &Env) -> Result<Option<String>, String> {
     let Some(url) = env.get(FULL_URI) else { return Ok(None) };
     if !may_be_asked(url) {
         return Err(format!(
-            "{FULL_URI} is {url}, but it must be https, or http to loopback or to one of {}",
+            "{FULL_URI} is {}, but it must be https, or http to loopback or to one of {}",
+            env::shown(url),
             AGENT_ADDRESSES.join(", ")
         ));
     }
@@ -65,6 +66,9 @@ fn url(env: &Env) -> Result<Option<String>, String> {
 /// The token is sent along, so it must not go in the clear to anywhere but the host itself.
 fn may_be_asked(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else { return false };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     match uri.scheme_str() {
         Some("https") => !host.is_empty(),

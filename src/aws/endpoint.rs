@@ -3,7 +3,7 @@
 use ureq::http::Uri;
 
 use crate::aws::profile;
-use crate::env::Env;
+use crate::env::{self, Env};
 
 /// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
 /// no slash at the end.
@@ -18,7 +18,10 @@ pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Strin
     let endpoint = split(&value).filter(|(_, path)| !path.contains(['?', '#']));
     match endpoint {
         Some((origin, path)) => Ok(Some(format!("{origin}{}", path.trim_end_matches('/')))),
-        None => Err(format!("{variable} is {value:?}, but it must be a URL such as http://127.0.0.1:4566")),
+        None => Err(format!(
+            "{variable} is {:?}, but it must be a URL such as http://127.0.0.1:4566",
+            env::shown(&value)
+        )),
     }
 }
 
@@ -79,11 +82,12 @@ mod tests {
         ] {
             assert_eq!(endpoint(value).unwrap().as_deref(), Some(expected), "{value}");
         }
-        for bad in ["localhost:4566", "ftp://x/", "/", "http://", "http://a@b/", "http://x/?q", "http://x y/"]
-        {
+        for bad in ["localhost:4566", "ftp://x/", "/", "http://", "http://x/?q", "http://x y/"] {
             let error = endpoint(bad).unwrap_err();
             assert!(error.contains("AWS_ENDPOINT_URL is") && error.contains(bad), "{error}");
         }
+        let error = endpoint("http://user:hush@b/").unwrap_err();
+        assert!(error.contains("@b/") && !error.contains("hush"), "{error}");
         assert_eq!(endpoint("").unwrap(), None);
         let both =
             [("AWS_ENDPOINT_URL", "http://a"), ("AWS_ENDPOINT_URL_S3", "http://b")].into_iter().collect();

@@ -65,6 +65,15 @@ impl AwsError {
             _ => None,
         }
     }
+
+    /// Whether the service may have done what was asked all the same: some attempt got no answer, or one that leaves it open.
+    pub fn may_have_been_done(&self) -> bool {
+        match &self.failure {
+            Failure::NotSent(_) => self.attempts > 0,
+            Failure::Answered(answer) => self.attempts > 1 || answer.status >= 500,
+            Failure::Lost(_) | Failure::TooLarge { .. } => true,
+        }
+    }
 }
 
 impl fmt::Display for AwsError {
@@ -200,12 +209,17 @@ fn decode_entity(name: &str) -> Option<char> {
     }
 }
 
+/// What an authorization header begins with.
+const AUTHORIZATION: &str = "AWS4-HMAC-SHA256";
+
 /// One line of bounded length: it goes to the log. Only the first paragraph is kept, because what is wrong is said there, and
-/// after it a JSON service may quote the whole request that it found wrongly signed, session token included.
+/// after it a JSON service may quote the whole request that it found wrongly signed, session token included. Of an authorization
+/// header that is quoted in it nothing is kept, nor of what comes after.
 fn shorten(text: &str) -> String {
     let paragraph: Vec<&str> = text.trim().lines().take_while(|line| !line.trim().is_empty()).collect();
     let line = paragraph.join(" ");
-    line.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let said = line.split(AUTHORIZATION).next().unwrap_or_default();
+    said.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -283,6 +297,14 @@ mod tests {
             let body = format!("<Code>SignatureDoesNotMatch</Code><Message>{message}</Message>");
             assert_eq!(from_xml(403, body.as_bytes()).message, SAYS);
         }
+    }
+
+    #[test]
+    fn a_quoted_authorization_is_left_out() {
+        let message = "Authorization header requires 'Signature'. Authorization=AWS4-HMAC-SHA256 Credential=AKID, Signature=HUSH";
+        let body = serde_json::json!({ "__type": "IncompleteSignatureException", "message": message });
+        let answer = from_json(403, body.to_string().as_bytes());
+        assert_eq!(answer.message, "Authorization header requires 'Signature'. Authorization=");
     }
 
     #[test]

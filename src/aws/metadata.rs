@@ -16,7 +16,7 @@ use crate::dates;
 pub struct Patience {
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// How often a request is made that got no answer, or a 5xx. Both services drop one now and then at boot.
+    /// How often a request is made that got no answer, a 5xx or a 429. Both services drop one now and then at boot.
     pub attempts: u32,
 }
 
@@ -51,7 +51,7 @@ pub fn request(
     let mut attempt = 1;
     loop {
         let answer = request_once(&agent, method, url, headers);
-        let passing = answer.as_ref().map_or(true, |answer| answer.status >= 500);
+        let passing = answer.as_ref().map_or(true, |answer| matches!(answer.status, 429 | 500..));
         if !passing || attempt >= patience.attempts {
             return answer;
         }

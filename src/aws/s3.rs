@@ -101,14 +101,14 @@ impl Store for S3Store {
             Ok(_) => Ok(()),
             Err(error) if error.status() == Some(412) => {
                 // An earlier attempt may have stored the object although its answer was lost.
-                let found = if error.attempts > 1 { self.head(key)? } else { None };
+                let found = if error.attempts > 1 { self.head(key) } else { Ok(None) };
+                let found = found.inspect_err(|_| self.take_back(key))?;
                 let is_ours =
                     found.is_some_and(|reply| reply.headers.get(UPLOAD_HEADER).is_some_and(|u| *u == upload));
                 if is_ours { Ok(()) } else { Err(StoreError::Exists(*key)) }
             }
             Err(error) => {
-                // After a refusal there is nothing, but with an answer that was lost or a 5xx the object may be there.
-                if matches!(error.failure, Failure::Lost(_)) || error.status() >= Some(500) {
+                if error.may_have_been_done() {
                     self.take_back(key);
                 }
                 Err(failed(error))
@@ -274,6 +274,13 @@ mod tests {
         let server = Loopback::answering(vec![answer("403 X", &[], ""), ok("")]);
         assert!(on(&server).create(&key(), b"x").is_err());
         assert_eq!(server.requests().len(), 1, "nothing to take back after a refusal");
+        // It may be the first attempt that stored it.
+        for last in [vec![answer("403 X", &[], "")], vec![exists_already(), answer("403 X", &[], "")]] {
+            let attempts = [vec![String::new()], last, vec![answer("204 X", &[], "")]].concat();
+            let server = Loopback::answering(attempts);
+            assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Failed(_))));
+            assert!(server.requests().last().unwrap().starts_with("DELETE "), "{:?}", server.requests());
+        }
     }
 
     #[test]

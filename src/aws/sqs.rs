@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::aws::client::{self, CALL_BUDGET, Call, Client};
 use crate::aws::{Aws, endpoint, retry, sign};
+use crate::env;
 use crate::job::Job;
 use crate::log;
 use crate::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
@@ -54,8 +55,9 @@ impl SqsQueue {
     /// FIFO queue, to which messages cannot be sent without a group, and which holds back all of a group for one in hand.
     pub fn new(aws: &Aws, queue_url: &str) -> Result<SqsQueue, String> {
         let Some((origin, path)) = endpoint::split(queue_url) else {
+            let shown = env::shown(queue_url);
             return Err(format!(
-                "JOBS_QUEUE_URL is {queue_url:?}, but it must be a URL such as \
+                "JOBS_QUEUE_URL is {shown:?}, but it must be a URL such as \
                  https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
             ));
         };
@@ -300,6 +302,8 @@ mod tests {
             let error = queue(&[], bad).err().unwrap();
             assert!(error.contains("JOBS_QUEUE_URL") && error.contains(bad), "{error}");
         }
+        let error = queue(&[], "https://user:hush@host/0/jobs").err().unwrap();
+        assert!(error.contains("@host") && !error.contains("hush"), "{error}");
         assert!(queue(&[], "https://host/0/jobs.fifo").err().unwrap().contains("FIFO"));
     }
 
@@ -341,10 +345,12 @@ mod tests {
 
     #[test]
     fn answers_that_cannot_be_read() {
-        for body in ["", "["] {
-            let server = Loopback::answering(vec![ok(body)]);
+        for body in ["", "[", "<html>"] {
+            let server = Loopback::answering(vec![ok(body), ok("{}")]);
+            assert!(on(&server).receive(1, Duration::ZERO).is_ok(), "it is asked for again");
+            let server = Loopback::answering((0..retry::MAX_ATTEMPTS).map(|_| ok(body)).collect());
             let error = on(&server).receive(1, Duration::ZERO).unwrap_err().to_string();
-            assert!(error.contains("unreadable answer") && error.contains(URL), "{error}");
+            assert!(error.contains("no answer of the service") && error.contains(URL), "{error}");
         }
         let server =
             Loopback::answering(vec![ok(r#"{"Attributes":{"ApproximateNumberOfMessages":"many"}}"#)]);

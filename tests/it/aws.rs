@@ -18,7 +18,8 @@ use crate::engine::engine;
 use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{Program, run, wait_until};
-use crate::relay::Relay;
+use crate::relay::{Fault, Relay, Times};
+use crate::request::Operation;
 use crate::stack::Stack;
 
 #[test]
@@ -107,10 +108,11 @@ fn drain_gives_up_on_a_queue_that_is_out_of_reach() {
 fn the_job_of_a_killed_worker_is_finished_by_another() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
+    relay.fault(Operation::Get, Times::Always, Fault::Silence);
     let mut killed = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
     let picture = pictures::jpeg(800, 600);
     let urls = upload(&stack.url, &picture).urls();
-    relay.wait_for_connections(1); // it has the message, and waits for the original
+    relay.wait_for(Operation::Get, 1); // it has the message, and waits for the original
     killed.kill();
     assert_eq!(stack.depth(), Depth { visible: 0, in_flight: 1, delayed: 0 });
     let worker = stack.worker();
@@ -124,17 +126,18 @@ fn the_job_of_a_killed_worker_is_finished_by_another() {
 fn sigterm_finishes_what_is_in_hand_and_gives_back_the_rest() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
+    relay.fault(Operation::Get, Times::Always, Fault::Silence);
     let mut worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
     let picture = pictures::jpeg(800, 600);
     let in_hand = upload(&stack.url, &picture).urls();
-    relay.wait_for_connections(1);
+    relay.wait_for(Operation::Get, 1);
     worker.terminate();
     worker.line_with(&["draining"]);
     let given_back = upload(&stack.url, &picture).urls();
     let both = Depth { visible: 1, in_flight: 1, delayed: 0 };
     wait_until("one is given back", || (stack.depth() == both).then_some(()));
     assert!(worker.is_running());
-    relay.open();
+    relay.clear();
     assert!(worker.exit().success());
     worker.line_with(&["stopped finished=true"]);
     all_answer(&in_hand, &picture, "jpg");
@@ -187,12 +190,12 @@ fn a_heartbeat_keeps_a_message_invisible_on_one_machine() {
 fn a_passing_failure_is_tried_again_later() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
-    relay.refuse();
+    relay.fault_at_any(Times::Always, Fault::Reset);
     let worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
     let picture = pictures::jpeg(80, 60);
     let urls = upload(&stack.url, &picture).urls();
     worker.line_with(&["job_failed", "receives=1", "again_in_seconds=5"]);
-    relay.open();
+    relay.clear();
     all_answer(&urls, &picture, "jpg");
     worker.line_with(&["outcome=done", "receives=2"]);
 }
@@ -221,6 +224,5 @@ fn no_202_without_a_job() {
     assert!(line.contains("127.0.0.1:9"), "{line}");
     assert_eq!(server.count_lines_with(&["original_left_behind"]), 0);
     assert!(stack.depth().is_empty());
-    let bucket = stack.environment.iter().find(|(name, _)| name == "IMAGES_BUCKET").unwrap().1.clone();
-    assert_eq!(engine().objects_in(&bucket), 0, "the original is taken back");
+    assert_eq!(engine().objects_in(&stack.bucket), 0, "the original is taken back");
 }

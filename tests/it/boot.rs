@@ -15,7 +15,7 @@ use crate::virtual_machine::{HOST, Machine, PATIENCE};
 const STARTS: &[&str] = &["info working jobs="];
 
 fn machine(role: &str, stack: &Stack) -> (Machine, Imds) {
-    let imds = Imds::start(&engine().role_credentials());
+    let imds = Imds::start(&engine().role_credentials(3600));
     imds.set("user-data", &stack.user_data(role, HOST));
     (Machine::new(&imds, free_port()), imds)
 }

@@ -17,13 +17,15 @@ use std::time::{Duration, Instant, SystemTime};
 use image_sharer::aws::credentials::Credentials;
 use image_sharer::aws::error::xml_element;
 use image_sharer::aws::sign::{self, Signable};
+use image_sharer::dates;
 use image_sharer::env::Env;
 use image_sharer::queue::MAX_RECEIVES;
 use serde_json::{Value, json};
 
 use crate::kept::Kept;
 
-const REGION: &str = "us-east-1";
+/// The only one there is.
+pub const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
 /// Starting takes about two seconds; more on a busy machine.
@@ -76,8 +78,13 @@ impl Engine {
         variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     }
 
-    /// Credentials of a role that may use S3 and SQS, as an instance is given them: for some time, and with a session token.
-    pub fn role_credentials(&self) -> Credentials {
+    /// The key of that user.
+    pub fn user(&self) -> &Credentials {
+        &self.user
+    }
+
+    /// Credentials of a role that may use S3 and SQS, as an instance is given them: with a session token, for some seconds.
+    pub fn role_credentials(&self, seconds: u64) -> Credentials {
         let role = unique("role");
         let anyone = json!({ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" });
         let trust = json!({ "Version": "2012-10-17", "Statement": [anyone] }).to_string();
@@ -88,11 +95,13 @@ impl Engine {
             &[("RoleName", &role), ("PolicyName", "images"), ("PolicyDocument", &policy)],
         );
         let arn = xml_element(&created, "Arn").expect("a role's ARN");
-        let assume = form("AssumeRole", "2011-06-15", &[("RoleArn", &arn), ("RoleSessionName", "instance")]);
+        let (arn, lasting) = (("RoleArn", arn.as_str()), ("DurationSeconds", &*seconds.to_string()));
+        let assume = form("AssumeRole", "2011-06-15", &[arn, lasting, ("RoleSessionName", "instance")]);
         let assumed = self.as_root("sts", "POST", "/", &form_type(), &assume);
         let field = |name| xml_element(&assumed, name).expect("credentials");
         let key = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
-        Credentials { session_token: Some(field("SessionToken")), ..key }
+        let expires = Some(dates::from_rfc3339(&field("Expiration")).expect("a time"));
+        Credentials { session_token: Some(field("SessionToken")), expires, ..key }
     }
 
     /// The variables as a value, with some changed.

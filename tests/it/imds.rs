@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use image_sharer::aws::credentials::Credentials;
+use image_sharer::dates;
 use serde_json::json;
 
 /// No request here is as long.
@@ -27,16 +28,8 @@ impl Imds {
     pub fn start(credentials: &Credentials) -> Imds {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let imds = Imds { port: listener.local_addr().unwrap().port(), paths: Arc::default() };
-        let credentials = json!({
-            "Code": "Success",
-            "Type": "AWS-HMAC",
-            "AccessKeyId": credentials.access_key_id,
-            "SecretAccessKey": credentials.secret_access_key,
-            "Token": credentials.session_token,
-            "Expiration": "2100-01-01T00:00:00Z",
-        });
         imds.set("meta-data/iam/security-credentials/", "a-role");
-        imds.set("meta-data/iam/security-credentials/a-role", &credentials.to_string());
+        imds.give(credentials);
         let answering = imds.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -45,6 +38,25 @@ impl Imds {
             }
         });
         imds
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The credentials of the role from now on. If nothing is known of their end, it is far.
+    pub fn give(&self, credentials: &Credentials) {
+        let expiration = credentials.expires.map_or("2100-01-01T00:00:00Z".to_owned(), dates::to_rfc3339);
+        let credentials = json!({
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.secret_access_key,
+            "Token": credentials.session_token,
+            "Expiration": expiration,
+        });
+        self.set("meta-data/iam/security-credentials/a-role", &credentials.to_string());
     }
 
     /// What is to be found at a path below `/latest/`.

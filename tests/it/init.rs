@@ -56,7 +56,7 @@ fn worker_of(machine: &Program) -> Option<u32> {
 }
 
 fn imds_for(stack: &Stack) -> Imds {
-    let imds = Imds::start(&engine().role_credentials());
+    let imds = Imds::start(&engine().role_credentials(3600));
     imds.set("user-data", &stack.user_data("worker", "127.0.0.1"));
     imds
 }

@@ -14,12 +14,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 
 /// A worker on an instance of EC2: its credentials are those of the instance's role.
 fn worker_on_ec2(stack: &Stack, imds: &Imds) -> Program {
-    let of_a_user = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"];
-    let mut environment = stack.environment.clone();
-    environment.retain(|(name, _)| !of_a_user.contains(&name.as_str()));
-    let endpoint = format!("http://127.0.0.1:{}", imds.port);
-    environment.push(("AWS_EC2_METADATA_SERVICE_ENDPOINT".to_owned(), endpoint));
-    let worker = Program::start("worker", &[], &environment);
+    let worker = Program::start("worker", &[], &stack.on_ec2(&imds.url()));
     worker.line_with(&["working"]);
     worker
 }
@@ -40,7 +35,7 @@ fn a_worker_that_is_to_be_taken_away_finishes_what_it_has() {
         ("meta-data/spot/instance-action", r#"{"action": "terminate", "time": "2026-11-24T08:22:00Z"}"#),
         ("meta-data/autoscaling/target-lifecycle-state", "Terminated"),
     ] {
-        let imds = Imds::start(&engine().role_credentials());
+        let imds = Imds::start(&engine().role_credentials(3600));
         let mut worker = worker_on_ec2(&stack, &imds);
         let audit = upload_some(&stack);
         worker.line_with(&["outcome=done"]);
@@ -57,7 +52,7 @@ fn a_worker_that_is_to_be_taken_away_finishes_what_it_has() {
 #[test]
 fn a_worker_that_is_taken_away_without_notice_loses_nothing() {
     let stack = Stack::start();
-    let imds = Imds::start(&engine().role_credentials());
+    let imds = Imds::start(&engine().role_credentials(3600));
     let mut first = worker_on_ec2(&stack, &imds);
     let audit = upload_some(&stack);
     first.line_with(&["outcome=done"]);

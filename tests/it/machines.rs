@@ -67,6 +67,6 @@ impl Machine {
         let address: SocketAddr =
             endpoint.trim_start_matches("http://").parse().expect("an address and port");
         let listener = self.on(|| TcpListener::bind(address)).expect("all ports are free there");
-        Relay::from(listener, endpoint).open();
+        Relay::from(listener, endpoint);
     }
 }

@@ -11,11 +11,14 @@ mod bad_inputs;
 #[cfg(target_os = "linux")] // it boots a machine of x86-64
 mod boot;
 mod cdn;
+mod clock;
 mod contract;
 mod crashes;
 mod curl;
 mod durable;
 mod engine;
+mod expiry;
+mod faults;
 #[cfg(target_os = "linux")] // it has many addresses on the loopback interface
 mod floods;
 #[cfg(target_os = "linux")] // it mounts a small disk in a name space
@@ -46,7 +49,10 @@ mod process;
 mod program;
 mod raw;
 mod reconcile;
+mod redelivery;
 mod relay;
+mod request;
+mod secrets;
 #[cfg(target_os = "linux")] // it looks into /proc
 mod soak;
 mod stack;

@@ -1,111 +1,341 @@
-//! A way to the engine that leads through the test, which can close it, or lay it to where the engine cannot be seen from.
+//! A way to the engine that leads through the test, which can lay it to where the engine cannot be seen from, hear what is asked,
+//! and do to any request what a network, a busy service or a wrong clock does.
 
-use std::io::{Read, Write};
+use std::fmt;
+use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
+use rustix::net::sockopt::set_socket_linger;
+
+use crate::clock;
 use crate::program::wait_until;
+use crate::request::{Operation, Request, end_of_head};
 
-/// A relay, closed at first. It goes on until the test process ends.
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    /// It is passed on so much later, whether or not anybody still waits for an answer.
+    Delay(Duration),
+    /// Nothing is heard for as long as the rule is there. Then it is passed on, if somebody still waits.
+    Silence,
+    /// The connection is closed when half of the request has come.
+    CutRequest,
+    /// It takes effect, and the connection is closed in the middle of the answer's head.
+    CutAnswer,
+    /// It takes effect, and the body of the answer ends before its length.
+    ShortBody,
+    /// It takes effect, and the connection is closed without an answer.
+    LostAnswer,
+    /// The connection is reset.
+    Reset,
+    /// An error in the service's own form: the status, S3's code and SQS's.
+    Refuse(u16, &'static str, &'static str),
+    /// What comes back is not HTTP.
+    Noise,
+    /// What comes back is a success and a web page, as of a network that wants to be logged in to.
+    WebPage,
+    /// The clock of the service is so much later than ours.
+    ClockAhead(Duration),
+    /// 403, with all that S3 and SQS say of a signature that they find wrong.
+    QuoteSignature,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Delay(delay) => write!(f, "{delay:?} late"),
+            Fault::Silence => f.write_str("no answer"),
+            Fault::CutRequest => f.write_str("cut in mid-request"),
+            Fault::CutAnswer => f.write_str("cut in mid-answer"),
+            Fault::ShortBody => f.write_str("a body that ends early"),
+            Fault::LostAnswer => f.write_str("done, the answer lost"),
+            Fault::Reset => f.write_str("reset"),
+            Fault::Refuse(status, code, _) => write!(f, "{status} {code}"),
+            Fault::Noise => f.write_str("noise"),
+            Fault::WebPage => f.write_str("200 and a web page"),
+            Fault::ClockAhead(ahead) => write!(f, "a clock {} min off", ahead.as_secs() / 60),
+            Fault::QuoteSignature => f.write_str("403 with the signature"),
+        }
+    }
+}
+
+/// Which of the requests for an operation a fault happens to.
+#[derive(Clone, Copy, Debug)]
+pub enum Times {
+    First(usize),
+    /// The first, and every so many after it.
+    Every(usize),
+    Always,
+    /// So many of a hundred, drawn by this seed.
+    Percent(u64, u64),
+}
+
+struct Rule {
+    /// None for all.
+    operation: Option<Operation>,
+    times: Times,
+    fault: Fault,
+    seen: usize,
+}
+
+impl Rule {
+    fn happens(&mut self, operation: Operation) -> bool {
+        if self.operation.is_some_and(|own| own != operation) {
+            return false;
+        }
+        self.seen += 1;
+        match self.times {
+            Times::First(count) => self.seen <= count,
+            Times::Every(count) => (self.seen - 1).is_multiple_of(count),
+            Times::Always => true,
+            Times::Percent(percent, seed) => {
+                // SplitMix64.
+                let mut bits = seed.wrapping_add((self.seen as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                (bits ^ (bits >> 31)) % 100 < percent
+            }
+        }
+    }
+}
+
+/// A relay that lets all through until it is told otherwise. It goes on until the test process ends.
 pub struct Relay {
-    /// What to use in place of the engine's endpoint.
+    /// What to use in place of the endpoint.
     pub url: String,
-    state: Arc<RelayState>,
+    state: Arc<State>,
 }
 
-#[derive(Default)]
-struct RelayState {
-    mode: Mutex<Mode>,
-    changed: Condvar,
-    connections: AtomicUsize,
-    /// Both ends of those that were let through, as long as there are any.
-    through: Mutex<Vec<Weak<TcpStream>>>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq)]
-enum Mode {
-    /// Takes connections and lets nothing through.
-    #[default]
-    Closed,
-    /// Closes connections at once.
-    Refusing,
-    Open,
+struct State {
+    /// An address and a port.
+    target: String,
+    /// The first that happens to a request is the one.
+    rules: Mutex<Vec<Rule>>,
+    /// How often the rules were taken away.
+    cleared: Mutex<usize>,
+    clearing: Condvar,
+    /// The heads of all requests so far.
+    heard: Mutex<Vec<(Operation, String)>>,
+    /// Requests that were heard and are not answered.
+    under_way: Mutex<usize>,
 }
 
 impl Relay {
-    /// To the engine.
+    /// To an endpoint.
     pub fn to(endpoint: &str) -> Relay {
         Relay::from(TcpListener::bind("127.0.0.1:0").unwrap(), endpoint)
     }
 
-    /// To the engine, from a listener that may be in another network.
+    /// The same from a listener that may be in another network.
     pub fn from(listener: TcpListener, endpoint: &str) -> Relay {
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let target = endpoint.trim_start_matches("http://").to_owned();
-        let state = Arc::new(RelayState::default());
+        let state = Arc::new(State {
+            target: endpoint.trim_start_matches("http://").to_owned(),
+            rules: Mutex::default(),
+            cleared: Mutex::default(),
+            clearing: Condvar::new(),
+            heard: Mutex::default(),
+            under_way: Mutex::default(),
+        });
         let relaying = state.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (state, target) = (relaying.clone(), target.clone());
-                thread::spawn(move || relay(client, &target, &state));
+                let state = relaying.clone();
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(&client);
+                    while let Some(request) = Request::read(&mut reader) {
+                        *state.under_way.lock().unwrap() += 1;
+                        let to_go_on = state.exchange(request, &client, &mut reader);
+                        *state.under_way.lock().unwrap() -= 1;
+                        if to_go_on.is_none() {
+                            break;
+                        }
+                    }
+                });
             }
         });
         Relay { url, state }
     }
 
-    fn set(&self, mode: Mode) {
-        *self.state.mode.lock().unwrap() = mode;
-        self.state.changed.notify_all();
+    /// From now on this happens to requests for an operation.
+    pub fn fault(&self, operation: Operation, times: Times, fault: Fault) {
+        self.add(Some(operation), times, fault);
     }
 
-    /// Lets through what came and what comes.
-    pub fn open(&self) {
-        self.set(Mode::Open);
+    /// From now on this happens to requests for any operation.
+    pub fn fault_at_any(&self, times: Times, fault: Fault) {
+        self.add(None, times, fault);
     }
 
-    /// Closes connections at once.
-    pub fn refuse(&self) {
-        self.set(Mode::Refusing);
+    fn add(&self, operation: Option<Operation>, times: Times, fault: Fault) {
+        self.state.rules.lock().unwrap().push(Rule { operation, times, fault, seen: 0 });
     }
 
-    /// Cuts the connections that there are; others may be made.
-    pub fn cut(&self) {
-        for stream in self.state.through.lock().unwrap().drain(..).filter_map(|stream| stream.upgrade()) {
-            let _ = stream.shutdown(Shutdown::Both); // unless it was closed already
-        }
+    /// From now on nothing happens to any.
+    pub fn clear(&self) {
+        self.state.rules.lock().unwrap().clear();
+        *self.state.cleared.lock().unwrap() += 1;
+        self.state.clearing.notify_all();
+    }
+
+    /// The heads of the requests so far for an operation.
+    pub fn heard(&self, operation: Operation) -> Vec<String> {
+        let heard = self.state.heard.lock().unwrap();
+        heard.iter().filter(|(own, _)| *own == operation).map(|(_, head)| head.clone()).collect()
+    }
+
+    /// Those of all requests.
+    pub fn heard_all(&self) -> Vec<String> {
+        self.state.heard.lock().unwrap().iter().map(|(_, head)| head.clone()).collect()
+    }
+
+    /// Waits until none is under way any longer for which nobody waits.
+    pub fn wait_for_late_ones(&self) {
+        wait_until("what is late has come", || (*self.state.under_way.lock().unwrap() == 0).then_some(()));
     }
 
     /// Waits until so many have come.
-    pub fn wait_for_connections(&self, count: usize) {
-        wait_until("a connection", || (self.state.connections.load(Ordering::SeqCst) >= count).then_some(()));
+    pub fn wait_for(&self, operation: Operation, count: usize) {
+        wait_until("a request", || (self.heard(operation).len() >= count).then_some(()));
     }
 }
 
-fn relay(client: TcpStream, target: &str, state: &RelayState) {
-    state.connections.fetch_add(1, Ordering::SeqCst);
-    let mode = {
-        let mode = state.mode.lock().unwrap();
-        *state.changed.wait_while(mode, |mode| *mode == Mode::Closed).unwrap()
-    };
-    if mode == Mode::Refusing {
-        return;
-    }
-    let Ok(server) = TcpStream::connect(target) else { return };
-    let (client, server) = (Arc::new(client), Arc::new(server));
-    state.through.lock().unwrap().extend([Arc::downgrade(&client), Arc::downgrade(&server)]);
-    let (from_client, to_server) = (client.clone(), server.clone());
-    thread::spawn(move || copy(&from_client, &to_server));
-    copy(&server, &client);
-}
-
-fn copy(mut from: &TcpStream, mut to: &TcpStream) {
-    let mut buffer = [0; 65_536];
-    while let Ok(read @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..read]).is_err() {
-            break;
+impl State {
+    /// One request and its answer. None if the connection is not to be used any longer.
+    fn exchange(
+        &self,
+        mut request: Request,
+        client: &TcpStream,
+        reader: &mut BufReader<&TcpStream>,
+    ) -> Option<()> {
+        let cleared = *self.cleared.lock().unwrap();
+        let operation = request.operation;
+        self.heard.lock().unwrap().push((operation, request.head.clone()));
+        let mut rules = self.rules.lock().unwrap();
+        let fault = rules.iter_mut().find_map(|rule| rule.happens(operation).then_some(rule.fault));
+        drop(rules);
+        let length = request.length();
+        match fault {
+            Some(Fault::Reset) => {
+                set_socket_linger(client, Some(Duration::ZERO)).unwrap();
+                return None;
+            }
+            Some(Fault::CutRequest) => {
+                request.read_body(reader, length / 2)?;
+                client.shutdown(Shutdown::Both).ok()?;
+                return None;
+            }
+            _ => request.read_body(reader, length)?,
         }
+        let answer = self.answer(&request, fault, || self.wait_for_clearing(client, cleared))?;
+        let mut client = client;
+        client.write_all(&answer.bytes).ok()?;
+        answer.is_whole.then_some(())
     }
-    let _ = to.shutdown(Shutdown::Write);
+
+    fn answer(
+        &self,
+        request: &Request,
+        fault: Option<Fault>,
+        wait: impl Fn() -> Option<()>,
+    ) -> Option<Answer> {
+        let forward = || request.forward(&self.target);
+        let whole = |bytes| Some(Answer { bytes, is_whole: true });
+        let cut = |bytes| Some(Answer { bytes, is_whole: false });
+        match fault {
+            Some(Fault::Delay(delay)) => thread::sleep(delay),
+            Some(Fault::Silence) => wait()?,
+            Some(Fault::LostAnswer) => return forward().and(None),
+            Some(Fault::CutAnswer) => return cut(forward()?[..40].to_vec()),
+            Some(Fault::ShortBody) => return cut(short(forward()?)),
+            Some(Fault::Refuse(status, s3, sqs)) => {
+                return whole(refusal(request, status, [s3, sqs], "It was asked for by the test."));
+            }
+            Some(Fault::Noise) => return cut(b"\x15\x03\x01\x00\x02\x02\x16 not HTTP\r\n\r\n".to_vec()),
+            Some(Fault::WebPage) => return whole(page()),
+            Some(Fault::QuoteSignature) => return whole(quote(request)),
+            Some(Fault::ClockAhead(ahead)) => {
+                return match clock::pass_on(request, ahead) {
+                    Ok(request) => whole(request.forward(&self.target)?),
+                    Err(refusal) => whole(refusal),
+                };
+            }
+            None | Some(Fault::Reset | Fault::CutRequest) => {}
+        }
+        whole(forward()?)
+    }
+
+    /// None if nobody waits any longer when the rules are gone.
+    fn wait_for_clearing(&self, client: &TcpStream, cleared: usize) -> Option<()> {
+        let guard = self.cleared.lock().unwrap();
+        drop(self.clearing.wait_while(guard, |now| *now == cleared).unwrap());
+        client.set_nonblocking(true).unwrap();
+        let is_closed = client.peek(&mut [0]).is_ok();
+        client.set_nonblocking(false).unwrap();
+        (!is_closed).then_some(())
+    }
+}
+
+struct Answer {
+    bytes: Vec<u8>,
+    /// Another request may follow on the connection.
+    is_whole: bool,
+}
+
+/// The same answer with a length that is one more than there is.
+fn short(answer: Vec<u8>) -> Vec<u8> {
+    let end = end_of_head(&answer).expect("a head");
+    let (head, body) = (String::from_utf8_lossy(&answer[..end]).into_owned(), &answer[end..]);
+    let is_length = |line: &&str| line.to_lowercase().starts_with("content-length:");
+    let others: String = head.trim_end().split_inclusive("\r\n").filter(|line| !is_length(line)).collect();
+    let promise = format!("{}\r\nContent-Length: {}\r\n\r\n", others.trim_end(), body.len() + 1);
+    [promise.as_bytes(), body].concat()
+}
+
+fn page() -> Vec<u8> {
+    let page = "<html><body>Welcome. Please accept our terms.</body></html>";
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}", page.len())
+        .into()
+}
+
+/// What S3 answers in XML (S3 API Reference, "Error responses") and SQS in JSON. The message must need no escapes.
+pub fn refusal(request: &Request, status: u16, [s3, sqs]: [&str; 2], message: &str) -> Vec<u8> {
+    let body = if request.operation.is_of_queue() {
+        format!(r#"{{"__type":"com.amazonaws.sqs#{sqs}","message":"{message}"}}"#)
+    } else {
+        format!("<Error><Code>{s3}</Code><Message>{message}</Message><RequestId>R</RequestId></Error>")
+    };
+    answer(request, status, SystemTime::now(), &body)
+}
+
+/// An answer at some time by the service's clock. That to HEAD has no body.
+pub fn answer(request: &Request, status: u16, now: SystemTime, body: &str) -> Vec<u8> {
+    let (date, length) = (httpdate::fmt_http_date(now), body.len());
+    let head = format!("HTTP/1.1 {status} X\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n");
+    let body = if request.operation == Operation::Head { "" } else { body };
+    format!("{head}{body}").into()
+}
+
+/// S3 says what it has computed and what it was given; a JSON service may put the whole header into its sentence.
+fn quote(request: &Request) -> Vec<u8> {
+    let authorization = request.header("authorization").unwrap_or_default();
+    let token = request.header("x-amz-security-token").unwrap_or_default();
+    let signature = authorization.rsplit('=').next().unwrap_or_default();
+    if request.operation.is_of_queue() {
+        let message = format!(
+            "Authorization header is incomplete. Authorization={authorization} x-amz-security-token:{token}"
+        );
+        return refusal(request, 403, ["", "IncompleteSignatureException"], &message);
+    }
+    let canonical = request.head.replace("\r\n", "&#10;");
+    let body = format!(
+        "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match the \
+         signature you provided. Check your key and signing method.</Message><AWSAccessKeyId>x</AWSAccessKeyId>\
+         <StringToSign>AWS4-HMAC-SHA256 {signature}</StringToSign><SignatureProvided>{signature}</SignatureProvided>\
+         <CanonicalRequest>{canonical}</CanonicalRequest><Token-0>{token}</Token-0></Error>"
+    );
+    answer(request, 403, SystemTime::now(), &body)
 }

@@ -15,7 +15,7 @@ use crate::fuzz::Random;
 use crate::load::{Load, number_from, seeded};
 use crate::process::{descriptors, status_of, threads};
 use crate::program::{Program, wait_within};
-use crate::relay::Relay;
+use crate::relay::{Fault, Relay, Times};
 use crate::stack::Stack;
 
 /// Unless `SOAK_SECONDS` says otherwise.
@@ -34,6 +34,9 @@ const QUIET_MS: usize = 6000;
 
 /// The longest that the engine stands still, in milliseconds. A client waits for no longer than that.
 const LONGEST_PAUSE_MS: usize = 3000;
+
+/// As many as there are under way, more or less.
+const CUT_AT_A_TIME: usize = 8;
 
 /// What a program may have grown by: the allocator keeps what threads have freed, more or less of it.
 const GROWTH_KIB: u64 = 16 * 1024;
@@ -76,7 +79,6 @@ impl Soak {
     fn start() -> Soak {
         let engine: &'static Engine = Box::leak(Box::new(Engine::start()));
         let relay = Relay::to(&engine.endpoint);
-        relay.open();
         let mut stack = Stack::on(engine, &engine.endpoint);
         stack.environment = stack.with("AWS_ENDPOINT_URL", &relay.url);
         stack.settle_server();
@@ -99,7 +101,7 @@ impl Soak {
                 self.faults.engine_paused += 1;
             }
             _ => {
-                self.relay.cut();
+                self.relay.fault_at_any(Times::First(CUT_AT_A_TIME), Fault::Reset);
                 self.faults.connections_cut += 1;
             }
         }

@@ -38,11 +38,20 @@ impl Stack {
 
     /// With the images to be viewed at this URL of whatever stands in front of the engine.
     pub fn shown_by(front: &str) -> Stack {
-        Stack::on(engine(), front)
+        Stack::start_with(engine(), front, &engine().endpoint)
+    }
+
+    /// With a server that reaches the engine by this URL. What else is started with [`environment`](Stack::environment) does too.
+    pub fn through(endpoint: &str) -> Stack {
+        Stack::start_with(engine(), &engine().endpoint, endpoint)
     }
 
     /// On an engine of the test's own.
     pub fn on(engine: &'static Engine, front: &str) -> Stack {
+        Stack::start_with(engine, front, &engine.endpoint)
+    }
+
+    fn start_with(engine: &'static Engine, front: &str, endpoint: &str) -> Stack {
         let queues = engine.new_queue();
         let bucket = engine.new_bucket();
         engine.let_everyone_read(&bucket);
@@ -53,6 +62,7 @@ impl Stack {
             ("IMAGES_BUCKET", &bucket),
             ("JOBS_QUEUE_URL", &queues.jobs),
             ("PUBLIC_URL", &format!("{front}/{bucket}")),
+            ("AWS_ENDPOINT_URL", endpoint),
         ] {
             environment.push((name.to_owned(), value.to_owned()));
         }
@@ -80,6 +90,14 @@ impl Stack {
     pub fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
         let mut environment = self.environment.clone();
         environment.push((name.to_owned(), value.to_owned()));
+        environment
+    }
+
+    /// The environment on an instance of EC2, whose metadata service is at this URL: the credentials are those of its role.
+    pub fn on_ec2(&self, metadata: &str) -> Vec<(String, String)> {
+        let of_a_user = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"];
+        let mut environment = self.with("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata);
+        environment.retain(|(name, _)| !of_a_user.contains(&name.as_str()));
         environment
     }
 
@@ -144,5 +162,9 @@ impl Stack {
     /// How many jobs there are.
     pub fn depth(&self) -> Depth {
         self.queue(&self.queues.jobs).depth().unwrap()
+    }
+    /// Whether no job has come to the dead-letter queue.
+    pub fn nothing_was_given_up(&self) -> bool {
+        self.queue(&self.queues.dead).depth().unwrap().is_empty()
     }
 }

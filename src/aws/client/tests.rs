@@ -59,6 +59,7 @@ fn passing_failures_are_borne() {
         s3_error("400 Bad Request", "RequestTimeout", &[]),
         s3_error("409 Conflict", "ConditionalRequestConflict", &[]),
         answer("429 X", &[], ""),
+        ok("<html>Please log in.</html>"),
         truncated,
         "HTTP/1.1 200 OK\r\nConte".to_string(),
         "not HTTP at all\r\n\r\n".to_string(),

@@ -1,0 +1,83 @@
+//! A service whose clock is not ours. It takes what is signed within 15 minutes of its own time, as S3 and SQS do, and is strict
+//! about the signature; the engine behind it, whose clock is ours, is then asked with a signature of now.
+
+use std::time::{Duration, SystemTime};
+
+use image_sharer::aws::sign::{self, Signable};
+use image_sharer::dates;
+
+use crate::engine::{REGION, engine};
+use crate::relay::answer;
+use crate::request::{Operation, Request};
+
+/// How far from the service's time a request may be signed.
+const TOLERANCE: Duration = Duration::from_secs(15 * 60);
+
+/// The headers that a signature adds.
+const OF_SIGNATURE: [&str; 3] = ["authorization", "x-amz-date", "x-amz-content-sha256"];
+
+/// The request as the engine takes it, or the answer of a service whose clock is so much later than ours.
+pub fn pass_on(request: &Request, ahead: Duration) -> Result<Request, Vec<u8>> {
+    let now = SystemTime::now() + ahead;
+    let stamp = request.header("x-amz-date").expect("a signed request");
+    let signed_at = time_of(stamp);
+    let distance = now.duration_since(signed_at).unwrap_or_else(|later| later.duration());
+    if distance > TOLERANCE {
+        return Err(too_skewed(request, stamp, now));
+    }
+    let authorization = |headers: &[(String, String)]| {
+        headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.clone())
+    };
+    let expected = authorization(&signature(request, signed_at));
+    assert_eq!(request.header("authorization"), expected.as_deref(), "it is signed by the service's clock");
+    let mut head: String = request
+        .head
+        .trim_end()
+        .split_inclusive("\r\n")
+        .filter(|line| {
+            !line.split(':').next().is_some_and(|name| OF_SIGNATURE.contains(&&*name.to_lowercase()))
+        })
+        .collect();
+    head = head.trim_end().to_owned();
+    for (name, value) in signature(request, SystemTime::now()) {
+        head.push_str(&format!("\r\n{name}: {value}"));
+    }
+    Ok(Request { head: head + "\r\n\r\n", body: request.body.clone(), operation: request.operation })
+}
+
+fn signature(request: &Request, now: SystemTime) -> Vec<(String, String)> {
+    let host = request.header("host").expect("a host");
+    let url = format!("http://{host}{}", request.target());
+    let authorization = request.header("authorization").expect("a signed request");
+    let names = authorization.split("SignedHeaders=").nth(1).and_then(|rest| rest.split(',').next());
+    let headers: Vec<(&'static str, String)> =
+        ["cache-control", "content-type", "if-none-match", "x-amz-meta-upload", "x-amz-target"]
+            .into_iter()
+            .filter(|name| names.is_some_and(|names| names.split(';').any(|signed| signed == *name)))
+            .map(|name| (name, request.header(name).unwrap_or_default().to_owned()))
+            .collect();
+    let signable = Signable { method: request.method(), url: &url, headers: &headers, body: &request.body };
+    let service = if request.operation.is_of_queue() { sign::SQS } else { sign::S3 };
+    sign::sign(&signable, service, REGION, engine().user(), now).expect("it has been signed before")
+}
+
+/// Of `20261124T083000Z`.
+fn time_of(stamp: &str) -> SystemTime {
+    let part = |from: usize, to: usize| &stamp[from..to];
+    let (date, time) = ([part(0, 4), part(4, 6), part(6, 8)], [part(9, 11), part(11, 13), part(13, 15)]);
+    dates::from_rfc3339(&format!("{}T{}Z", date.join("-"), time.join(":"))).expect("a time")
+}
+
+fn too_skewed(request: &Request, stamp: &str, now: SystemTime) -> Vec<u8> {
+    let body = if request.operation.is_of_queue() {
+        let message =
+            format!("Signature expired: {stamp} is now earlier than the service's time less 15 min.");
+        format!(r#"{{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"{message}"}}"#)
+    } else {
+        "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is \
+         too large.</Message></Error>"
+            .to_owned()
+    };
+    assert_ne!(request.operation, Operation::Credentials, "no clock is asked for these");
+    answer(request, 403, now, &body)
+}
