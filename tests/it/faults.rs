@@ -152,6 +152,14 @@ fn upload_and_look(stack: &Stack, url: &str, relay: &Relay, audit: &Audit) -> (R
     (reply, objects_now - objects, jobs_now - jobs)
 }
 
+/// A fault at an operation. But a clock is wrong for all of them, and not just once.
+fn strike(relay: &Relay, operation: Operation, times: Times, fault: Fault) {
+    match fault {
+        Fault::ClockAhead(_) => relay.fault_at_any(Times::Always, fault),
+        _ => relay.fault(operation, times, fault),
+    }
+}
+
 /// What a good client does.
 fn heed(reply: &Reply) {
     let pause = reply.header("Retry-After").map_or(0, |seconds| seconds.parse().unwrap());
@@ -171,7 +179,7 @@ fn of_server(fault: Fault, operations: &[Operation]) -> Vec<Row> {
                 Delete => relay.fault(Send, Times::Always, REFUSED),
                 _ => {}
             }
-            relay.fault(operation, times, fault);
+            strike(&relay, operation, times, fault);
             upload_and_look(&stack, &stack.url, &relay, &audit)
         };
         let (once, objects, jobs) = upload(Times::First(1));
@@ -232,7 +240,7 @@ fn of_worker(fault: Fault, operations: &[Operation]) -> Vec<Row> {
             }
         };
         fail_once();
-        relay.fault(operation, Times::First(1), fault);
+        strike(&relay, operation, Times::First(1), fault);
         let worker = worker.get_or_insert_with(|| {
             Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL", &relay.url))
         });
@@ -240,7 +248,7 @@ fn of_worker(fault: Fault, operations: &[Operation]) -> Vec<Row> {
         relay.clear();
 
         fail_once();
-        relay.fault(operation, Times::Always, fault);
+        strike(&relay, operation, Times::Always, fault);
         let sign = match operation {
             Receive => "receive_failed",
             DeleteMessages => "delete_failed",

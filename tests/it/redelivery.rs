@@ -74,14 +74,14 @@ fn a_job_that_comes_before_its_original_waits_for_it() {
     assert_eq!(engine().objects_in(&stack.bucket), 4);
 }
 
-/// Each of its calls is asked for in vain for 4 s and then answered after 3, which makes over 30 in all. Another worker waits.
+/// Each of its five calls is made in vain for 4 s and then answered after 2.4, which makes over 30 in all. Another worker waits.
 #[test]
 fn a_job_that_takes_longer_than_its_visibility_is_done_once() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
     for operation in [Get, Put, DeleteMessages] {
         relay.fault(operation, Times::Every(2), Fault::Silence);
-        relay.fault(operation, Times::Always, Fault::Delay(Duration::from_secs(3)));
+        relay.fault(operation, Times::Always, Fault::Delay(Duration::from_millis(2400)));
     }
     let slow = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL", &relay.url));
     let audit = Audit::default();
