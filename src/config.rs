@@ -36,6 +36,8 @@ pub struct Config {
     pub max_pixels: u64,
     /// `WORKER_JOBS`: jobs in hand at a time; by default 8 for each core.
     pub worker_jobs: Option<usize>,
+    /// `PAGE`: whether there is a page to share from; `on` or `off`.
+    pub page: bool,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
@@ -76,6 +78,11 @@ impl Config {
             "contain" => Some(Fit::Contain),
             _ => None,
         };
+        let on_or_off = |text: &str| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
         let whole = |largest: u64| {
             move |text: &str| text.parse().ok().filter(|number| (1..=largest).contains(number))
         };
@@ -89,6 +96,7 @@ impl Config {
             jobs_queue_url: setting(env, "JOBS_QUEUE_URL", JOBS_QUEUE_URL, queue_url)?,
             max_pixels: max_pixels.unwrap_or(DEFAULT_MAX_PIXELS),
             worker_jobs: jobs.map(|jobs| jobs as usize),
+            page: setting(env, "PAGE", "on or off", on_or_off)?.unwrap_or(true),
             thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
             log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
                 .unwrap_or(Level::Info),
@@ -174,6 +182,7 @@ mod tests {
     fn defaults() {
         let config = read(&[("MAX_PIXELS", "")]).unwrap();
         assert_eq!((config.listen.as_str(), config.max_pixels), ("127.0.0.1:8080", 40_000_000));
+        assert!(config.page);
         assert_eq!(config.local_public_url("127.0.0.1:80".parse().unwrap()).unwrap(), "http://127.0.0.1:80");
         let errors = [config.bucket_and_queue().unwrap_err(), config.required_public_url().unwrap_err()];
         assert!(errors[0].to_string().starts_with("IMAGES_BUCKET is not set"), "{}", errors[0]);
@@ -191,6 +200,7 @@ mod tests {
             ("JOBS_QUEUE_URL", queue),
             ("MAX_PIXELS", "5"),
             ("WORKER_JOBS", "6"),
+            ("PAGE", "off"),
             ("THUMBNAIL_FIT", "contain"),
             ("LOG", "debug"),
         ]);
@@ -198,7 +208,7 @@ mod tests {
         assert_eq!(config.required_public_url(), Ok("https://i.example.com/x"));
         assert_eq!(config.bucket_and_queue(), Ok(("my-images", queue)));
         assert_eq!((config.max_pixels, config.worker_jobs, config.log), (5, Some(6), Level::Debug));
-        assert_eq!(config.thumbnail_fit, Fit::Contain);
+        assert_eq!((config.page, config.thumbnail_fit), (false, Fit::Contain));
     }
 
     #[test]
@@ -214,6 +224,7 @@ mod tests {
             ("MAX_PIXELS", "40e6"),
             ("WORKER_JOBS", "-1"),
             ("WORKER_JOBS", "1025"),
+            ("PAGE", "no"),
             ("THUMBNAIL_FIT", "Cover"),
             ("LOG", "trace"),
         ] {

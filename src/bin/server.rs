@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use image_sharer::queue::{Queue, QueueError};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
 use image_sharer::server::inspect::inspect;
+use image_sharer::server::page::{self, Page};
 use image_sharer::shutdown::Shutdown;
 use image_sharer::worker::{Settings, Until, work};
 use image_sharer::{check, log, program};
@@ -42,6 +44,7 @@ Settings are environment variables:
     IMAGES_BUCKET   the S3 bucket
     JOBS_QUEUE_URL  the SQS queue
     MAX_PIXELS      the most that an image may have              40000000
+    PAGE            on or off: a page to share from, at /app     on
     WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
     THUMBNAIL_FIT   with --local, cover or contain               cover
     LOG             error, warn, info or debug                   info
@@ -82,6 +85,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             let api = Api {
                 store: Arc::new(S3Store::new(&aws, bucket)?),
                 queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
+                page: config.page.then(|| Page::showing(&public_url)),
                 public_url,
                 max_pixels: config.max_pixels,
                 serves_objects: false,
@@ -108,8 +112,15 @@ fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
 
 fn serve(listener: TcpListener, api: Api, shutdown: &Shutdown) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
+    let has_page = api.page.is_some();
     let server = Server::start(listener, api)?;
-    log::info("serving", &[("address", &server.address()), ("public_url", &public_url)]);
+    let address = server.address();
+    let mut said: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
+    let page = format!("http://{address}{}", page::PATH);
+    if has_page {
+        said.push(("page", &page));
+    }
+    log::info("serving", &said);
     shutdown.wait();
     let finished = server.drain();
     log::info("stopped", &[("finished", &finished)]);
@@ -133,8 +144,14 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         worked
     })?;
 
-    let api =
-        Api { store, queue: queue.clone(), public_url, max_pixels: config.max_pixels, serves_objects: true };
+    let api = Api {
+        store,
+        queue: queue.clone(),
+        page: config.page.then(|| Page::showing(&public_url)),
+        public_url,
+        max_pixels: config.max_pixels,
+        serves_objects: true,
+    };
     let code = serve(listener, api, &shutdown);
     shutdown.request(); // it may be that serving could not begin
     queue.close();
