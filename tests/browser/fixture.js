@@ -171,7 +171,7 @@ async function picture(page, { name = 'hills.jpg', width = 900, height = 700, hu
     sky.addColorStop(0.7, `hsl(${hue + 150} 65% 84%)`);
     pen.fillStyle = sky;
     pen.fillRect(0, 0, width, height);
-    pen.fillStyle = `hsl(${hue + 190} 80% 88%)`;
+    pen.fillStyle = 'hsl(42 90% 86%)';
     pen.arc(width * 0.68, height * 0.3, height * 0.09, 0, 7);
     pen.fill();
     for (const hill of [0, 1, 2, 3]) {

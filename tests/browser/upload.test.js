@@ -96,7 +96,7 @@ pageTest('413: what is too large is asked about first, and refused by the server
   assert.equal(posts, 1);
   for (const bytes of [limit + 1, 9_000_000]) {
     await page.getByRole('button', { name: `Upload anyway: ${bytes}` }).click();
-    await card(page, `${bytes}`).getByText('The image is over 1048576 bytes').waitFor();
+    await card(page, `${bytes}`).getByText('Send a smaller picture: this one is over 1048576 bytes.').waitFor();
   }
 });
 

@@ -23,6 +23,7 @@ mod local;
 mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
+mod page;
 mod pictures;
 mod program;
 mod raw;
