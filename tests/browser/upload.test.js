@@ -3,7 +3,6 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { test } = require('node:test');
 const { Server, waitUntil, pageTest, picture, choose, card, ready } = require('./fixture.js');
 
 const REFUSED = status => `the server responded with a status of ${status}`;
@@ -181,15 +180,4 @@ pageTest('401: the token is asked for, kept for the tab, and sent', {
   await choose(page, [file]);
   await ready(page, file.name);
   assert(!await field.isVisible());
-});
-
-test('PAGE=off: there is none', async () => {
-  const server = await Server.start({ PAGE: 'off' });
-  try {
-    for (const name of ['app', 'app.js', 'app.css', 'app.svg']) {
-      assert.equal((await fetch(`${server.url}/${name}`)).status, 404);
-    }
-  } finally {
-    await server.remove();
-  }
 });
