@@ -42,6 +42,8 @@ pub struct Config {
     pub trusted_proxies: Networks,
     /// `WORKER_JOBS`: jobs in hand at a time; by default 8 for each core.
     pub worker_jobs: Option<usize>,
+    /// `PAGE`: whether there is a page to share from; `on` or `off`.
+    pub page: bool,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
     /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an address and a port; none by default.
@@ -86,6 +88,11 @@ impl Config {
             "contain" => Some(Fit::Contain),
             _ => None,
         };
+        let on_or_off = |text: &str| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
         let whole = |largest: u64| {
             move |text: &str| text.parse().ok().filter(|number| (1..=largest).contains(number))
         };
@@ -102,6 +109,7 @@ impl Config {
             trusted_proxies: setting(env, "TRUSTED_PROXIES", TRUSTED_PROXIES, |text| text.parse().ok())?
                 .unwrap_or_default(),
             worker_jobs: jobs.map(|jobs| jobs as usize),
+            page: setting(env, "PAGE", "on or off", on_or_off)?.unwrap_or(true),
             thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
             metrics_listen: setting(env, "METRICS_LISTEN", METRICS_LISTEN, listen)?,
             log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
@@ -205,6 +213,7 @@ mod tests {
     fn defaults() {
         let config = read(&[("MAX_PIXELS", "")]).unwrap();
         assert_eq!((config.listen.as_str(), config.max_pixels), ("127.0.0.1:8080", 40_000_000));
+        assert!(config.page);
         assert_eq!(config.local_public_url("127.0.0.1:80".parse().unwrap()).unwrap(), "http://127.0.0.1:80");
         let errors = [config.bucket_and_queue().unwrap_err(), config.required_public_url().unwrap_err()];
         assert!(errors[0].to_string().starts_with("IMAGES_BUCKET is not set"), "{}", errors[0]);
@@ -224,6 +233,7 @@ mod tests {
             ("UPLOAD_TOKEN", "0123456789abcdef"),
             ("TRUSTED_PROXIES", "10.0.0.0/8"),
             ("WORKER_JOBS", "6"),
+            ("PAGE", "off"),
             ("THUMBNAIL_FIT", "contain"),
             ("METRICS_LISTEN", "127.0.0.1:9100"),
             ("LOG", "debug"),
@@ -232,7 +242,7 @@ mod tests {
         assert_eq!(config.required_public_url(), Ok("https://i.example.com/x"));
         assert_eq!(config.bucket_and_queue(), Ok(("my-images", queue)));
         assert_eq!((config.max_pixels, config.worker_jobs, config.log), (5, Some(6), Level::Debug));
-        assert_eq!(config.thumbnail_fit, Fit::Contain);
+        assert_eq!((config.page, config.thumbnail_fit), (false, Fit::Contain));
         assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:9100"));
         assert!(config.trusted_proxies.contain([10, 0, 0, 1].into()));
         assert_eq!(config.upload_token, Some(Secret::new("0123456789abcdef")));
@@ -252,6 +262,7 @@ mod tests {
             ("MAX_PIXELS", "40e6"),
             ("WORKER_JOBS", "-1"),
             ("WORKER_JOBS", "1025"),
+            ("PAGE", "no"),
             ("THUMBNAIL_FIT", "Cover"),
             ("TRUSTED_PROXIES", "localhost"),
             ("METRICS_LISTEN", "9100"),

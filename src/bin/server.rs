@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use image_sharer::reconcile::{self, Scan};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
 use image_sharer::server::inspect::thumbnail_format;
+use image_sharer::server::page::{self, Page};
 use image_sharer::shutdown::Shutdown;
 use image_sharer::store::Store;
 use image_sharer::worker::{Settings, Until, work};
@@ -46,6 +48,7 @@ Settings are environment variables:
     MAX_PIXELS      the most that an image may have              40000000
     UPLOAD_TOKEN    what uploads must bear in Authorization      none: everyone may upload
     TRUSTED_PROXIES addresses whose X-Forwarded-For is believed  none
+    PAGE            on or off: a page to share from, at /app     on
     WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
     THUMBNAIL_FIT   with --local, cover or contain               cover
     METRICS_LISTEN  address and port for Prometheus              none
@@ -87,6 +90,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             let api = Api {
                 store: Arc::new(S3Store::new(&aws, bucket)?),
                 queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
+                page: config.page.then(|| Page::showing(&public_url)),
                 public_url,
                 max_pixels: config.max_pixels,
                 upload_token: config.upload_token.clone(),
@@ -120,8 +124,15 @@ fn serve(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
     metrics::start(config.metrics_listen.as_deref(), Shown { server: true, worker: api.serves_objects })?;
+    let has_page = api.page.is_some();
     let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
-    log::info("serving", &[("address", &server.address()), ("public_url", &public_url)]);
+    let address = server.address();
+    let mut said: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
+    let page = format!("http://{address}{}", page::PATH);
+    if has_page {
+        said.push(("page", &page));
+    }
+    log::info("serving", &said);
     shutdown.wait();
     let finished = server.drain();
     log::info("stopped", &[("finished", &finished)]);
@@ -148,6 +159,7 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
     let api = Api {
         store,
         queue: queue.clone(),
+        page: config.page.then(|| Page::showing(&public_url)),
         public_url,
         max_pixels: config.max_pixels,
         upload_token: config.upload_token.clone(),

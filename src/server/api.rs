@@ -13,6 +13,7 @@ use super::gate;
 use super::head::Head;
 use super::inspect::{Inspected, inspect};
 use super::multipart;
+use super::page::{self, Page};
 use super::refusal::{Refusal, object};
 use crate::format::{Format, ThumbnailFormat};
 use crate::image_id::ImageId;
@@ -49,6 +50,8 @@ pub struct Api {
     pub upload_token: Option<Secret>,
     /// Whether objects are served too; on AWS that is CloudFront's work.
     pub serves_objects: bool,
+    /// The page to share from, if there is to be one.
+    pub page: Option<Page>,
 }
 
 /// What a request asks for.
@@ -57,6 +60,7 @@ enum Route {
     Upload,
     Health,
     Object(Key),
+    Page(&'static page::File),
 }
 
 /// An answer before it is given to tiny_http.
@@ -112,26 +116,37 @@ impl Api {
     fn route(&self, head: &Head) -> Result<Route, Refusal> {
         let method = head.method.as_str();
         match head.path() {
-            "/" if method != "POST" => Err(Refusal::method_not_allowed(
-                "POST",
-                "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'.",
-            )),
+            "/" if method != "POST" => Err(self.only_post()),
             "/" => Ok(Route::Upload),
             "/healthz" if matches!(method, "GET" | "HEAD") => Ok(Route::Health),
             "/healthz" => Err(only_get()),
-            path => {
-                let key =
-                    path.strip_prefix('/').and_then(|key| key.parse().ok()).filter(|_| self.serves_objects);
-                match key {
-                    Some(key) if matches!(method, "GET" | "HEAD") => Ok(Route::Object(key)),
-                    Some(_) => Err(only_get()),
-                    None => Err(Refusal::new(
-                        404,
-                        "There is nothing here: POST an image to /, and look at the URLs that come back.",
-                    )),
-                }
-            }
+            path => match self.object_or_page(path) {
+                Some(route) if matches!(method, "GET" | "HEAD") => Ok(route),
+                Some(_) => Err(only_get()),
+                None => Err(Refusal::new(
+                    404,
+                    "There is nothing here: POST an image to /, and look at the URLs that come back.",
+                )),
+            },
         }
+    }
+
+    fn object_or_page(&self, path: &str) -> Option<Route> {
+        let object =
+            || path.strip_prefix('/')?.parse().ok().filter(|_| self.serves_objects).map(Route::Object);
+        let page = || page::file(path).filter(|_| self.page.is_some()).map(Route::Page);
+        object().or_else(page)
+    }
+
+    fn only_post(&self) -> Refusal {
+        let message = match self.page {
+            Some(_) => {
+                "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'. \
+                 The page to share from is at /app."
+            }
+            None => "Only POST is taken here: curl -F image=@cat.jpg -H 'Accept: application/json'.",
+        };
+        Refusal::method_not_allowed("POST", message)
     }
 
     /// Answers one request. A panic ends the request and not the thread.
@@ -155,6 +170,7 @@ impl Api {
             Route::Upload => self.upload(call),
             Route::Health => Ok(Answer::json(200, object(&[("status", "ok")]))),
             Route::Object(key) => self.object(key, call),
+            Route::Page(file) => Ok(self.page_file(file, call)),
         });
         match answered {
             Ok(answer) if answer.status == 202 => answer, // it has logged more than this
@@ -250,14 +266,15 @@ impl Api {
             Err(StoreError::NotFound(_)) => return Ok(self.not_found(key)),
             Err(error) => return Err(unavailable(call, "store", &error)),
         };
-        let etag = etag(&bytes);
-        let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned()), ("ETag", etag.clone())];
-        if matches_etag(call.head.if_none_match.as_deref(), &etag) {
-            return Ok(Answer { status: 304, headers, body: bytes }); // for its length: a 304 is sent without
-        }
+        let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned())];
         headers.push(("Content-Type", key.format.content_type().to_owned()));
         headers.extend(SECURITY_HEADERS.map(|(name, value)| (name, value.to_owned())));
-        Ok(Answer { status: 200, headers, body: bytes })
+        Ok(unless_known(call, headers, bytes))
+    }
+
+    fn page_file(&self, file: &page::File, call: &Call) -> Answer {
+        let headers = self.page.as_ref().map(|page| page.headers(file)).unwrap_or_default();
+        unless_known(call, headers, file.bytes.to_vec())
     }
 
     /// A thumbnail that is asked for too early is worth asking for again; anything else is not.
@@ -286,6 +303,14 @@ impl Api {
         !exists(Key::thumbnail(key.id, size, other))
             && Format::ALL.into_iter().any(|format| exists(Key::original(key.id, format)))
     }
+}
+
+/// 200, or 304 for who says that it has these bytes.
+fn unless_known(call: &Call, mut headers: Vec<(&'static str, String)>, body: Vec<u8>) -> Answer {
+    let etag = etag(&body);
+    let known = matches_etag(call.head.if_none_match.as_deref(), &etag);
+    headers.push(("ETag", etag));
+    Answer { status: if known { 304 } else { 200 }, headers, body } // a 304 is sent without, but for its length
 }
 
 fn log_request(call: &Call, status: u16, sent_bytes: usize, began: Instant, error: Option<&str>) {

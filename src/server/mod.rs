@@ -6,6 +6,7 @@ pub mod gate;
 pub mod head;
 pub mod inspect;
 pub mod multipart;
+pub mod page;
 pub mod refusal;
 
 use std::fs::{self, DirBuilder};

@@ -41,6 +41,7 @@ mod machines;
 mod memory;
 mod metrics;
 mod outages;
+mod page;
 mod pictures;
 #[cfg(target_os = "linux")] // strace is of Linux
 mod power_cut;

@@ -1,0 +1,292 @@
+// A card for each image: its upload, the look-out for its thumbnails, and what there is to copy.
+
+// The server's own limits. What seems to be past them is asked about here, and decided there.
+const MAX_IMAGE_BYTES = 1048576;
+const TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
+
+// Enough to fill a line, and so few that each has its bytes there within the server's 20 seconds.
+const UPLOADS_AT_A_TIME = 3;
+// The server gives up on a body long before this, so then it is the line that is dead.
+const UPLOAD_TIMEOUT_MS = 120000;
+
+// A server that is full says when to come back. Past this many times, or for longer, it is for the user to say.
+const MAX_RETRIES = 3;
+const MAX_RETRY_AFTER_S = 60;
+const DEFAULT_RETRY_AFTER_S = 5;
+
+// A job takes a second or so; a queue, minutes. A cache may remember for 10 seconds that there was nothing, so looking more
+// often than this would show it no sooner.
+const LOOK_AFTER_S = [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30, 30];
+
+const COPIED_FOR_MS = 2000;
+const MAX_LOG_LINES = 8;
+
+const id = name => document.getElementById(name);
+const waiting = [];
+const waitingForToken = [];
+let uploading = 0;
+
+class Card {
+  constructor(file) {
+    this.file = file;
+    this.retries = 0;
+    this.element = id('card').content.firstElementChild.cloneNode(true);
+    this.part('name').textContent = this.part('name').title = file.name;
+    this.part('progress').setAttribute('aria-label', `Upload of ${file.name}`);
+    this.part('go').onclick = () => {
+      this.element.focus(); // the button is about to go
+      this.act();
+    };
+    this.part('leave').onclick = () => {
+      URL.revokeObjectURL(this.preview);
+      this.element.remove();
+      id('choose').focus();
+      arrange();
+    };
+    id('cards').prepend(this.element);
+    const doubt = this.doubt();
+    if (!doubt || file.type) this.showPreview();
+    if (doubt) this.ask('refused', doubt, 'Upload anyway', () => this.enqueue());
+    else this.enqueue();
+  }
+
+  part(name) {
+    return this.element.querySelector(name === 'progress' ? name : '.' + name);
+  }
+
+  doubt() {
+    const bytes = count => count.toLocaleString('en');
+    if (this.file.size > MAX_IMAGE_BYTES) {
+      return `It has ${bytes(this.file.size)} bytes; at most ${bytes(MAX_IMAGE_BYTES)} are taken.`;
+    }
+    return TYPES.includes(this.file.type) ? '' : 'It seems to be no JPEG, PNG, GIF or WebP.';
+  }
+
+  showPreview() {
+    this.preview = URL.createObjectURL(this.file);
+    this.part('picture').onerror = event => event.target.removeAttribute('src');
+    this.part('picture').src = this.preview;
+  }
+
+  // `state` is a class of the card's; the sentence is seen, and heard if there is something in it to be told.
+  say(state, sentence, heard = true) {
+    clearTimeout(this.timer);
+    this.element.className = state;
+    this.part('status').textContent = sentence;
+    this.part('choices').hidden = true;
+    if (heard) tell(`${this.file.name}: ${sentence}`);
+  }
+
+  // The same with a choice: to do it, or, as long as there is nothing to lose, to forget it.
+  ask(state, sentence, label, act) {
+    this.say(state, sentence);
+    this.act = act;
+    this.part('go').textContent = label;
+    this.part('go').setAttribute('aria-label', `${label}: ${this.file.name}`);
+    this.part('leave').hidden = Boolean(this.urls);
+    this.part('choices').hidden = false;
+  }
+
+  enqueue() {
+    this.say('waiting', 'Waiting…', false);
+    waiting.push(this);
+    uploadNext();
+  }
+
+  async upload() {
+    const token = sessionStorage.token;
+    this.say('uploading', 'Uploading…', false);
+    this.part('progress').value = 0;
+    const answer = await post(this.file, token, part => { this.part('progress').value = part; });
+    const sentence = answer.json?.error ?? (answer.status
+      ? `The server answered ${answer.status}, and did not say why.`
+      : 'The server cannot be reached.');
+    if (answer.status === 202) this.uploaded(answer.json);
+    else if (answer.status === 401) this.needsToken(token, sentence);
+    else if ([429, 503].includes(answer.status)) this.retryLater(sentence, answer.retryAfter);
+    else this.ask('refused', sentence, 'Try again', () => this.enqueue());
+  }
+
+  retryLater(sentence, retryAfter) {
+    const seconds = retryAfter > 0 ? retryAfter : DEFAULT_RETRY_AFTER_S;
+    if (this.retries >= MAX_RETRIES || seconds > MAX_RETRY_AFTER_S) {
+      this.retries = 0;
+      return this.ask('refused', sentence, 'Try again', () => this.enqueue());
+    }
+    this.retries += 1;
+    this.ask('refused', `${sentence} Trying again in ${seconds} s.`, 'Try now', () => this.enqueue());
+    this.timer = setTimeout(() => this.enqueue(), seconds * 1000);
+  }
+
+  needsToken(sent, sentence) {
+    if (sent !== sessionStorage.token) return this.enqueue(); // there is another since
+    this.say('waiting', 'Waiting for the upload token.');
+    waitingForToken.push(this);
+    askForToken(sent ? sentence : '');
+  }
+
+  uploaded(urls) {
+    this.urls = urls;
+    this.part('frame').href = urls.original;
+    this.offerCopies();
+    tell(`${this.file.name} is uploaded.`);
+    this.look(0);
+  }
+
+  // Looks whether the large thumbnail, which is made last, is there. An <img> needs no permission of the other origin.
+  look(times) {
+    if (times === LOOK_AFTER_S.length) {
+      return this.ask('late', 'The links are final, but the thumbnails are not there yet.', 'Look again', () => this.look(0));
+    }
+    this.say('uploaded', 'Making thumbnails…', false);
+    this.timer = setTimeout(() => {
+      const image = new Image();
+      image.onload = () => this.ready(image);
+      image.onerror = () => this.look(times + 1);
+      image.src = this.urls.large;
+    }, LOOK_AFTER_S[times] * 1000);
+  }
+
+  ready(image) {
+    image.className = 'picture';
+    image.alt = this.file.name;
+    this.part('picture').replaceWith(image);
+    if (this.preview) URL.revokeObjectURL(this.preview);
+    this.say('ready', 'Ready to share.');
+  }
+
+  offerCopies() {
+    const { original, large, medium, small } = this.urls;
+    const name = this.file.name.replace(/\.[a-z0-9]+$/i, '');
+    const html = text => text.replace(/[&<>"]/g, sign => `&#${sign.charCodeAt()};`);
+    const markdown = text => text.replace(/\s+/g, ' ').replace(/[\\`*_[\]<>&!|]/g, '\\$&');
+    const copies = {
+      'Copy link': original,
+      'Large': large,
+      'Medium': medium,
+      'Small': small,
+      'HTML': `<a href="${html(original)}"><img src="${html(medium)}" alt="${html(name)}"></a>`,
+      'Markdown': `[![${markdown(name)}](${medium})](${original})`,
+    };
+    const group = this.part('copies');
+    group.setAttribute('aria-label', `Copy, of ${this.file.name}`);
+    group.hidden = false;
+    for (const [label, text] of Object.entries(copies)) {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.textContent = label;
+      button.title = text;
+      button.onclick = () => copy(button, label, text);
+      group.append(button);
+    }
+  }
+}
+
+// Sends one image. Resolves whatever happens: `status` is 0 if there was no answer.
+function post(file, token, progressed) {
+  return new Promise(resolve => {
+    const request = new XMLHttpRequest();
+    request.open('POST', '/');
+    request.timeout = UPLOAD_TIMEOUT_MS;
+    request.setRequestHeader('Accept', 'application/json');
+    if (token) request.setRequestHeader('Authorization', `Bearer ${token}`);
+    request.upload.onprogress = event => progressed(event.loaded / event.total);
+    request.onloadend = () => {
+      let json;
+      try {
+        json = JSON.parse(request.responseText);
+      } catch {} // from a proxy, it may be a page
+      resolve({ status: request.status, json, retryAfter: Number(request.getResponseHeader('Retry-After')) });
+    };
+    const form = new FormData();
+    form.append('image', file);
+    request.send(form);
+  });
+}
+
+async function uploadNext() {
+  if (uploading === UPLOADS_AT_A_TIME || !waiting.length) return;
+  uploading += 1;
+  await waiting.shift().upload();
+  uploading -= 1;
+  uploadNext();
+}
+
+function askForToken(sentence) {
+  id('refused').textContent = sentence;
+  if (!id('token').hidden) return;
+  id('token').hidden = false;
+  id('secret').focus();
+  tell(`This server asks for its upload token. ${sentence}`);
+}
+
+id('token').onsubmit = event => {
+  event.preventDefault();
+  sessionStorage.token = id('secret').value;
+  id('secret').value = '';
+  id('token').hidden = true;
+  id('choose').focus();
+  for (const card of waitingForToken.splice(0)) card.enqueue();
+};
+
+async function copy(button, label, text) {
+  const copied = await toClipboard(text);
+  button.textContent = copied ? 'Copied' : 'Not copied';
+  tell(copied ? 'Copied.' : 'The browser does not let this page copy.');
+  setTimeout(() => { button.textContent = label; }, COPIED_FOR_MS);
+}
+
+// By plain HTTP browsers have no `navigator.clipboard`, and only the old way is left.
+async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const put = event => {
+    event.preventDefault();
+    event.clipboardData.setData('text/plain', text);
+  };
+  document.addEventListener('copy', put, { once: true });
+  const copied = document.execCommand('copy');
+  document.removeEventListener('copy', put);
+  return copied;
+}
+
+// For those who listen. Lines are added and not replaced, so that two at once are both read.
+function tell(sentence) {
+  const line = document.createElement('p');
+  line.textContent = sentence;
+  id('log').append(line);
+  if (id('log').childElementCount > MAX_LOG_LINES) id('log').firstChild.remove();
+}
+
+function add(files) {
+  for (const file of files) new Card(file);
+  arrange();
+}
+
+function arrange() {
+  const some = id('cards').childElementCount > 0;
+  id('drop').classList.toggle('small', some);
+  id('heading').hidden = !some;
+}
+
+id('choose').onclick = () => id('files').click();
+id('files').onchange = event => {
+  add(event.target.files);
+  event.target.value = ''; // the same file may be chosen again
+};
+document.onpaste = event => add(event.clipboardData.files);
+
+// The whole page is the target: what misses a smaller one would be opened in place of the page.
+document.ondragover = event => {
+  event.preventDefault();
+  id('drop').classList.add('over');
+};
+document.ondragleave = event => {
+  if (!event.relatedTarget) id('drop').classList.remove('over');
+};
+document.ondrop = event => {
+  event.preventDefault();
+  id('drop').classList.remove('over');
+  add(event.dataTransfer.files);
+};
+
+id('here').textContent = location.origin + '/';
