@@ -19,8 +19,8 @@
 //!
 //! An upload comes to the [`server`]. The [`server::gate`] lets in only requests that are whole and can be read in one way
 //! ([`server::head`]); [`server::api`] finds the image in the body ([`server::multipart`]), makes sure of its structure without
-//! decoding it ([`server::inspect`](mod@server::inspect)), stores it, queues the job, and answers 202. For people without curl there
-//! is a page ([`server::page`]).
+//! decoding it ([`server::inspect`](mod@server::inspect)), stores it, queues the job, and answers 202. For people without
+//! curl there is a page ([`server::page`]).
 //!
 //! A job comes to the [`worker`]: received ([`worker::receive`]), admitted to a core and to memory ([`worker::admit`]), done
 //! ([`worker::run`]) with bytes in and three encoded pictures out ([`thumbnail`]), kept from other workers meanwhile

@@ -31,6 +31,11 @@ async function waitUntil(what, ask) {
   throw new Error(`waited in vain: ${what}`);
 }
 
+// What must not be left behind, however the tests end.
+const running = new Set();
+process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
 // A program that ends with its test.
 class Program {
   constructor(command, args, environment) {
@@ -38,7 +43,11 @@ class Program {
     this.child = spawn(command, args, { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
     this.child.stderr.on('data', data => { this.log += data; });
     this.ended = new Promise(resolve => this.child.on('close', resolve));
-    this.child.on('close', () => { this.hasEnded = true; });
+    this.child.on('close', () => {
+      this.hasEnded = true;
+      running.delete(this.child);
+    });
+    running.add(this.child);
   }
 
   kill() {

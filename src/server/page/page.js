@@ -25,6 +25,7 @@ const id = name => document.getElementById(name);
 const waiting = [];
 const waitingForToken = [];
 let uploading = 0;
+let token = keptToken();
 
 class Card {
   constructor(file) {
@@ -44,8 +45,8 @@ class Card {
       arrange();
     };
     id('cards').prepend(this.element);
+    this.showPreview();
     const doubt = this.doubt();
-    if (!doubt || file.type) this.showPreview();
     if (doubt) this.ask('refused', doubt, 'Upload anyway', () => this.enqueue());
     else this.enqueue();
   }
@@ -94,15 +95,15 @@ class Card {
   }
 
   async upload() {
-    const token = sessionStorage.token;
+    const sent = token;
     this.say('uploading', 'Uploading…', false);
     this.part('progress').value = 0;
-    const answer = await post(this.file, token, part => { this.part('progress').value = part; });
+    const answer = await post(this.file, sent, part => { this.part('progress').value = part; });
     const sentence = answer.json?.error ?? (answer.status
       ? `The server answered ${answer.status}, and did not say why.`
       : 'The server cannot be reached.');
-    if (answer.status === 202) this.uploaded(answer.json);
-    else if (answer.status === 401) this.needsToken(token, sentence);
+    if (answer.status === 202 && answer.json) this.uploaded(answer.json);
+    else if (answer.status === 401) this.needsToken(sent, sentence);
     else if ([429, 503].includes(answer.status)) this.retryLater(sentence, answer.retryAfter);
     else this.ask('refused', sentence, 'Try again', () => this.enqueue());
   }
@@ -119,7 +120,7 @@ class Card {
   }
 
   needsToken(sent, sentence) {
-    if (sent !== sessionStorage.token) return this.enqueue(); // there is another since
+    if (sent !== token) return this.enqueue(); // there is another since
     this.say('waiting', 'Waiting for the upload token.');
     waitingForToken.push(this);
     askForToken(sent ? sentence : '');
@@ -151,7 +152,7 @@ class Card {
     image.className = 'picture';
     image.alt = this.file.name;
     this.part('picture').replaceWith(image);
-    if (this.preview) URL.revokeObjectURL(this.preview);
+    URL.revokeObjectURL(this.preview);
     this.say('ready', 'Ready to share.');
   }
 
@@ -212,6 +213,20 @@ async function uploadNext() {
   uploadNext();
 }
 
+// A browser that lets pages keep nothing throws; then the token lasts as long as the page.
+function keptToken() {
+  try {
+    return sessionStorage.token;
+  } catch {}
+}
+
+function keepToken(secret) {
+  token = secret;
+  try {
+    sessionStorage.token = secret;
+  } catch {}
+}
+
 function askForToken(sentence) {
   id('refused').textContent = sentence;
   if (!id('token').hidden) return;
@@ -222,7 +237,7 @@ function askForToken(sentence) {
 
 id('token').onsubmit = event => {
   event.preventDefault();
-  sessionStorage.token = id('secret').value;
+  keepToken(id('secret').value);
   id('secret').value = '';
   id('token').hidden = true;
   id('choose').focus();
