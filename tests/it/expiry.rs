@@ -46,17 +46,17 @@ fn until(time: SystemTime) {
     thread::sleep(time.duration_since(SystemTime::now()).unwrap_or_default());
 }
 
-/// Each is good for 20 s and replaced after 8, until two have ended: as the metadata service replaces them before they end.
+/// Each is good for 40 s and replaced after 15, until one has ended: as the metadata service replaces them before they end.
 #[test]
 fn credentials_are_replaced_before_they_end() {
-    let imds = Imds::start(&engine().role_credentials(20));
+    let imds = Imds::start(&engine().role_credentials(40));
     let machine = OnEc2::start(&imds);
     for _ in 0..4 {
-        let next = SystemTime::now() + Duration::from_secs(8);
+        let next = SystemTime::now() + Duration::from_secs(15);
         while SystemTime::now() < next {
             machine.upload();
         }
-        imds.give(&engine().role_credentials(20));
+        imds.give(&engine().role_credentials(40));
     }
     for program in [&machine.server, &machine.worker] {
         assert_eq!(program.count_lines_with(&["Expired"]), 0, "none was used that had ended");

@@ -212,7 +212,8 @@ fn of_server(fault: Fault, operations: &[Operation]) -> Vec<Row> {
             heed(&lasting); // for so long the programs do not ask for others either
         }
         let (after, objects, jobs) = upload_and_look(&stack, &stack.url, &relay, &audit);
-        assert_eq!((after.status, objects, jobs), (202, 1, 1), "after: {context}");
+        assert_eq!((after.status, objects), (202, 1), "after: {context}");
+        assert!(jobs >= 1, "after: {context}"); // one whose answer came too late was sent again
         let left = if stays && !is_borne { ", original stays" } else { "" };
         let seen = [once.status.to_string(), format!("{}{left}", lasting.status), after.status.to_string()];
         rows.push(row("server", operation, fault, seen));

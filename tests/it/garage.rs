@@ -4,7 +4,8 @@
 //! Building Garage takes half an hour, so `cargo test` leaves these out. Once:
 //!
 //! ```sh
-//! cargo install garage --version 2.5.0 --locked --no-default-features --features bundled-libs,lmdb,sqlite --root target/garage
+//! cargo install garage --version 2.5.0 --locked --root target/garage \
+//!     --no-default-features --features bundled-libs,lmdb,sqlite
 //! cargo test --test it -- --ignored garage::
 //! ```
 //!

@@ -17,7 +17,7 @@ use crate::engine::engine;
 use crate::pictures;
 use crate::program::{Program, wait_until, wait_within};
 use crate::relay::{Fault, Relay, Times};
-use crate::request::Operation::{DeleteMessages, Get, Put};
+use crate::request::Operation::{DeleteMessages, Get, Put, Receive};
 use crate::stack::Stack;
 
 /// All five receives of what is no job, 30 s apart.
@@ -74,18 +74,20 @@ fn a_job_that_comes_before_its_original_waits_for_it() {
     assert_eq!(engine().objects_in(&stack.bucket), 4);
 }
 
-/// Each of its five calls is made in vain for 4 s and then answered after 2.4, which makes over 30 in all. Another worker waits.
+/// The worker hears of it after 15 s. To fetch, to store (three at a time) and to delete is each tried in vain for 4 s and then
+/// answered after 2.4, which makes over 30 in all. Another worker waits.
 #[test]
 fn a_job_that_takes_longer_than_its_visibility_is_done_once() {
     let stack = Stack::start();
     let relay = Relay::to(&engine().endpoint);
-    for operation in [Get, Put, DeleteMessages] {
-        relay.fault(operation, Times::Every(2), Fault::Silence);
+    relay.fault(Receive, Times::First(1), Fault::LateAnswer(Duration::from_secs(15)));
+    for (operation, calls) in [(Get, 1), (Put, 3), (DeleteMessages, 1)] {
+        relay.fault(operation, Times::First(calls), Fault::Silence);
         relay.fault(operation, Times::Always, Fault::Delay(Duration::from_millis(2400)));
     }
-    let slow = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL", &relay.url));
     let audit = Audit::default();
     audit.upload(&stack.url, &pictures::jpeg(80, 60).into()).urls();
+    let slow = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL", &relay.url));
     relay.wait_for(Get, 1);
     let idle = stack.worker();
     slow.line_with(&["outcome=done", "receives=1"]);

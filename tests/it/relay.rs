@@ -19,6 +19,8 @@ use crate::request::{Operation, Request, end_of_head};
 pub enum Fault {
     /// It is passed on so much later, whether or not anybody still waits for an answer.
     Delay(Duration),
+    /// It takes effect at once, and the answer is so much later.
+    LateAnswer(Duration),
     /// Nothing is heard for as long as the rule is there. Then it is passed on, if somebody still waits.
     Silence,
     /// The connection is closed when half of the request has come.
@@ -47,6 +49,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Delay(delay) => write!(f, "{delay:?} late"),
+            Fault::LateAnswer(delay) => write!(f, "done, the answer {delay:?} late"),
             Fault::Silence => f.write_str("no answer"),
             Fault::CutRequest => f.write_str("cut in mid-request"),
             Fault::CutAnswer => f.write_str("cut in mid-answer"),
@@ -247,6 +250,11 @@ impl State {
         let cut = |bytes| Some(Answer { bytes, is_whole: false });
         match fault {
             Some(Fault::Delay(delay)) => thread::sleep(delay),
+            Some(Fault::LateAnswer(delay)) => {
+                let answer = forward()?;
+                thread::sleep(delay);
+                return whole(answer);
+            }
             Some(Fault::Silence) => wait()?,
             Some(Fault::LostAnswer) => return forward().and(None),
             Some(Fault::CutAnswer) => return cut(forward()?[..40].to_vec()),
