@@ -9,8 +9,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,6 +37,8 @@ pub struct Engine {
     pub endpoint: String,
     root: Credentials,
     user: Credentials,
+    /// Held by who gives out credentials of a role.
+    giving: Mutex<()>,
     /// Unless somebody else looks after it.
     kept: Option<Kept>,
 }
@@ -58,7 +60,7 @@ pub fn engine() -> &'static Engine {
 impl Engine {
     /// One that another started, and that knows no users.
     pub fn at(endpoint: String, key: Credentials) -> Engine {
-        Engine { endpoint, user: key.clone(), root: key, kept: None }
+        Engine { endpoint, user: key.clone(), root: key, giving: Mutex::default(), kept: None }
     }
 
     /// Its process.
@@ -85,6 +87,7 @@ impl Engine {
 
     /// Credentials of a role that may use S3 and SQS, as an instance is given them: with a session token, for some seconds.
     pub fn role_credentials(&self, seconds: u64) -> Credentials {
+        let _giving = self.nobody_is_given_credentials();
         let role = unique("role");
         let anyone = json!({ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" });
         let trust = json!({ "Version": "2012-10-17", "Statement": [anyone] }).to_string();
@@ -102,6 +105,12 @@ impl Engine {
         let key = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
         let expires = Some(dates::from_rfc3339(&field("Expiration")).expect("a time"));
         Credentials { session_token: Some(field("SessionToken")), expires, ..key }
+    }
+
+    /// As long as this is held. The engine calls credentials ended, as AWS does, only until it gives out others: from then on it
+    /// does not know them.
+    pub fn nobody_is_given_credentials(&self) -> MutexGuard<'_, ()> {
+        self.giving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The variables as a value, with some changed.
@@ -262,7 +271,13 @@ impl Engine {
                 return None;
             }
             if is_ready(&endpoint) {
-                return Some(Engine { endpoint, user: root.clone(), root, kept: Some(kept) });
+                return Some(Engine {
+                    endpoint,
+                    user: root.clone(),
+                    root,
+                    giving: Mutex::default(),
+                    kept: Some(kept),
+                });
             }
             assert!(
                 Instant::now() < deadline,

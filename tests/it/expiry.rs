@@ -76,10 +76,12 @@ fn credentials_that_end_before_their_time_are_replaced() {
     let machine = OnEc2::start(&imds);
     machine.upload();
     imds.give(&lasting(3600).1);
+    let unchanged = engine().nobody_is_given_credentials();
     until(end + Duration::from_secs(1));
     machine.upload();
     for program in [&machine.server, &machine.worker] {
         program.line_with(&["aws_retry", "ExpiredToken", "decision=RefreshCredentials"]);
     }
+    drop(unchanged);
     machine.end();
 }

@@ -9,8 +9,8 @@
 //! cargo test --test it -- --ignored garage::
 //! ```
 //!
-//! What differs from S3: Garage does not heed `If-None-Match`, so two originals of one id would not be noticed. Ids are 128 random
-//! bits, and nothing else depends on it.
+//! What differs from S3: Garage does not heed `If-None-Match`, so two originals of one id would not be noticed. Ids are 128
+//! random bits, and nothing else depends on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
