@@ -71,7 +71,7 @@ fn credentials_that_end_before_their_time_are_replaced() {
         let credentials = engine().role_credentials(seconds);
         (credentials.expires.expect("they end"), Credentials { expires: None, ..credentials })
     };
-    let (end, credentials) = lasting(8);
+    let (end, credentials) = lasting(15);
     let imds = Imds::start(&credentials);
     let machine = OnEc2::start(&imds);
     machine.upload();
