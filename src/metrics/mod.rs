@@ -1,7 +1,7 @@
 //! Numbers for Prometheus: what was done, how long it took, what is in hand.
 //!
 //! They are counted where a log line says the same, in atomics that cost nothing to speak of, whether or not anybody asks.
-//! With `METRICS_LISTEN` a [listener] of its own shows them, in Prometheus's text format 0.0.4. docs/METRICS.md says what each
+//! With `METRICS_LISTEN` a listener of its own shows them, in Prometheus's text format 0.0.4. docs/METRICS.md says what each
 //! is good for. There are no numbers by client or image: those are in the log.
 
 mod listener;
