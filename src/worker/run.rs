@@ -121,10 +121,14 @@ fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
     thread::scope(|scope| {
         let put = |(size, bytes)| {
             let key = Key::thumbnail(job.id(), size, job.thumbnails);
-            scope.spawn(move || shared.store.put(&key, bytes).map_err(|error| error.to_string()))
+            let put = move || shared.store.put(&key, bytes).map_err(|error| error.to_string());
+            thread::Builder::new().spawn_scoped(scope, put)
         };
         let puts: Vec<_> = thumbnails.by_size().map(put).collect();
-        puts.into_iter().try_for_each(|put| put.join().unwrap_or_else(|_| Err("panic".into())))
+        puts.into_iter().try_for_each(|put| {
+            let put = put.map_err(|error| format!("no thread to store a thumbnail: {error}"))?;
+            put.join().unwrap_or_else(|_| Err("panic".into()))
+        })
     })
 }
 
