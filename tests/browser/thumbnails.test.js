@@ -77,8 +77,8 @@ pageTest('thumbnails that do not come, until they do', { expected: [NOT_THERE] }
   await page.clock.install();
   const seen = looks(page);
   await choose(page, [await picture(page)]);
-  const [url] = await waitUntil('the URLs', () =>
-    card(page, 'hills.jpg').getByRole('button', { name: 'Large' }).evaluateAll(buttons => buttons.map(button => button.title)));
+  const large = card(page, 'hills.jpg').getByRole('button', { name: 'Large' });
+  const url = await waitUntil('the URLs', async () => (await large.count()) && large.getAttribute('title'));
   const file = server.file(url);
   await waitUntil('the thumbnail', () => fs.existsSync(file));
   fs.renameSync(file, `${file}.away`);
