@@ -169,6 +169,12 @@ function pageTest(name, options, body) {
   });
 }
 
+// From here on the page's time stands still, but for what `page.clock.runFor` lets pass.
+async function stopClock(page) {
+  await page.clock.install({ time: 0 });
+  await page.clock.pauseAt(1000);
+}
+
 // A picture such as people have, drawn by the browser: hills under a sky. Noise gives it weight.
 async function picture(page, { name = 'hills.jpg', width = 900, height = 700, hue = 200, noise = 0 } = {}) {
   const type = { jpg: 'image/jpeg', png: 'image/png', webp: 'image/webp' }[name.split('.').pop()];
@@ -228,4 +234,4 @@ async function ready(page, name) {
   return url;
 }
 
-module.exports = { PATIENCE_MS, Server, waitUntil, pageTest, picture, choose, card, ready };
+module.exports = { PATIENCE_MS, Server, waitUntil, pageTest, stopClock, picture, choose, card, ready };

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Server, waitUntil, pageTest, picture, choose, card, ready } = require('./fixture.js');
+const { Server, waitUntil, pageTest, stopClock, picture, choose, card, ready } = require('./fixture.js');
 
 const REFUSED = status => `the server responded with a status of ${status}`;
 
@@ -116,7 +116,7 @@ pageTest('503: it is tried again when the server says', { expected: [REFUSED(503
 });
 
 pageTest('503: not for ever', { expected: [REFUSED(503)] }, async ({ page, server }) => {
-  await page.clock.install();
+  await stopClock(page);
   let posts = 0;
   page.on('response', response => { posts += response.status() === 503; });
   const temporary = path.join(server.directory, '.tmp');
