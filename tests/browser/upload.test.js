@@ -136,7 +136,11 @@ pageTest('503: not for ever', { expected: [REFUSED(503)] }, async ({ page, serve
   await card(page, 'hills.jpg').getByText('Making thumbnails').waitFor();
 });
 
-pageTest('a server that is gone', { expected: ['net::ERR_CONNECTION_REFUSED'] }, async ({ page, server }) => {
+pageTest('a server that is gone', {
+  // A port that the system gives to nobody else while the server is gone.
+  settings: port => ({ LISTEN: `127.0.0.1:${port}` }),
+  expected: ['net::ERR_CONNECTION_REFUSED'],
+}, async ({ page, server }) => {
   const file = await picture(page);
   await server.kill();
   await choose(page, [file]);

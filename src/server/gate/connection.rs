@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::clients::Place;
 use super::forward::{self, Asked};
-use super::{Buffered, Shared, server_full};
+use super::{Buffered, Shared, Wait, server_full};
 use crate::counter::Held;
 use crate::format::MAX_IMAGE_BYTES;
 use crate::server::head::{self, Head};
@@ -83,8 +83,8 @@ impl From<Refusal> for End {
     }
 }
 
-/// Serves a connection until it ends.
-pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
+/// Serves a connection until it ends. `wait` is that for its first head, which began when it was accepted.
+pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>, mut wait: Option<Wait>) {
     let _ = connection.stream.set_nodelay(true); // without it an answer is only later
     let mut buffer = Vec::new();
     let new = || Asked::new(connection.peer, connection.client);
@@ -95,33 +95,34 @@ pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>) {
     while end.is_ok() {
         number += 1;
         asked = new();
-        end = exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand);
+        let wait = wait.take().unwrap_or_else(|| shared.wait(connection, asked.client, Halt::Read));
+        let head_bytes = connection.read_head(&mut buffer, number == 1);
+        drop(wait);
+        end = head_bytes.and_then(|head_bytes| {
+            asked.head = head::parse(&buffer[..head_bytes])?;
+            buffer.drain(..head_bytes);
+            exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand)
+        });
     }
     let Err(End::Refused(refusal)) = end else { return };
     asked.log_refusal(&refusal);
-    shared.while_waiting(connection, asked.client, Halt::Both, || {
-        let written = connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT);
-        if written.is_ok() {
-            connection.linger();
-        }
-    });
+    let _wait = shared.wait(connection, asked.client, Halt::Both);
+    if connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT).is_ok() {
+        connection.linger();
+    }
     drop(in_hand); // a drain waits until the client has seen its answer
 }
 
-/// The connection's `number`th request and its answer. An error ends the connection. `asked` becomes what is known of the
-/// request; it stays `in_hand`, for a drain to wait for, until it is answered.
+/// The connection's `number`th request, of which the head is in `asked`, and its answer. An error ends the connection. The
+/// request stays `in_hand`, for a drain to wait for, until it is answered.
 fn exchange(
     connection: &Arc<Connection>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     buffer: &mut Vec<u8>,
     number: usize,
     asked: &mut Asked,
     in_hand: &mut Option<InHand>,
 ) -> Result<(), End> {
-    let head_bytes = shared
-        .while_waiting(connection, asked.client, Halt::Read, || connection.read_head(buffer, number == 1))?;
-    asked.head = head::parse(&buffer[..head_bytes])?;
-    buffer.drain(..head_bytes);
     let close = asked.head.close || number == MAX_REQUESTS_PER_CONNECTION;
 
     *in_hand = Some((shared.requests.add(), take_place(shared, asked)?));
@@ -133,20 +134,18 @@ fn exchange(
         return Err(Refusal::new(413, MultipartError::ImageTooLarge.to_string()).into());
     }
     let began = Instant::now();
-    let body = shared.while_waiting(connection, asked.client, Halt::Read, || {
-        connection.read_body(&asked.head, buffer, shared)
-    })?;
+    let wait = shared.wait(connection, asked.client, Halt::Read);
+    let body = connection.read_body(&asked.head, buffer, shared)?;
+    drop(wait);
     asked.body_ms = began.elapsed().as_millis();
 
     let mut answer = forward::forward(shared, asked, body)?;
     if close {
         forward::say_close(&mut answer.bytes);
     }
-    shared
-        .while_waiting(connection, asked.client, Halt::Both, || {
-            connection.write(&answer.bytes, WRITE_TIMEOUT)
-        })
-        .map_err(|_| End::Silent)?;
+    let wait = shared.wait(connection, asked.client, Halt::Both);
+    connection.write(&answer.bytes, WRITE_TIMEOUT).map_err(|_| End::Silent)?;
+    drop(wait);
     *in_hand = None;
     if close { Err(End::Silent) } else { Ok(()) }
 }

@@ -113,6 +113,18 @@ struct Waiter {
     halt: Halt,
 }
 
+/// That a connection waits for its client, until it is dropped.
+struct Wait {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.shared.waiting().by_age.remove(&self.number);
+    }
+}
+
 impl Waiter {
     fn give_way(&self) {
         SERVER.evicted.add(1);
@@ -239,10 +251,12 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         return;
     }
     let connection = Arc::new(Connection::new(stream, peer, client, turned_away));
+    // It can give way from here on, even if the machine is so busy that its thread does not come to run.
+    let wait = (!turned_away).then(|| shared.wait(&connection, client, Halt::Read));
     let shared = shared.clone();
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
-        connection::serve(&connection, &shared);
+        connection::serve(&connection, &shared, wait);
         drop((held, place));
     });
     if let Err(error) = spawned {
@@ -255,26 +269,15 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `wait`, during which the connection may be told to give way by closing it as `halt` says.
+    /// Until what this returns is dropped, the connection may be told to give way by closing it as `halt` says.
     /// `client` is whose share it takes of, if it is known.
-    fn while_waiting<T>(
-        &self,
-        connection: &Arc<Connection>,
-        client: Option<IpAddr>,
-        halt: Halt,
-        wait: impl FnOnce() -> T,
-    ) -> T {
+    fn wait(self: &Arc<Shared>, connection: &Arc<Connection>, client: Option<IpAddr>, halt: Halt) -> Wait {
         let waiter = Waiter { connection: connection.clone(), share: client.map(share_of), halt };
-        let number = {
-            let mut waiting = self.waiting();
-            let number = waiting.next;
-            waiting.next += 1;
-            waiting.by_age.insert(number, waiter);
-            number
-        };
-        let result = wait();
-        self.waiting().by_age.remove(&number);
-        result
+        let mut waiting = self.waiting();
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.by_age.insert(number, waiter);
+        Wait { shared: self.clone(), number }
     }
 
     /// Closes the connection that has kept the gate waiting longest. False if none does.
