@@ -6,7 +6,8 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::net::TcpListener;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,30 +34,31 @@ use image_sharer::{check, log, metrics, program};
 const HELP: &str = "\
 Takes images by HTTP, stores them, and queues a job for their thumbnails.
 
-    server --local DIR   everything on this machine, in a directory: no account needed
-    server               on S3 and SQS; needs IMAGES_BUCKET, JOBS_QUEUE_URL and PUBLIC_URL
-    server --check       proves the credentials, the bucket and the queue, and exits
-    server --help
-    server --version
+  server --local DIR   everything on this machine, in a directory: no account
+  server               on S3 and SQS; needs the three settings marked *
+  server --check       proves the credentials, the bucket and the queue
+  server --help | --version
+
+Examples:
+  server --local data
+  curl -F image=@cat.jpg -H 'Accept: application/json' http://127.0.0.1:8080/
+  LISTEN=0.0.0.0:80 UPLOAD_TOKEN=0123456789abcdef server --local /srv/images
 
 Settings are environment variables:
-
-    LISTEN          address and port                             127.0.0.1:8080
-    PUBLIC_URL      where the images are seen                    with --local, the server itself
-    IMAGES_BUCKET   the S3 bucket
-    JOBS_QUEUE_URL  the SQS queue
-    MAX_PIXELS      the most that an image may have              40000000
-    UPLOAD_TOKEN    what uploads must bear in Authorization      none: everyone may upload
-    TRUSTED_PROXIES addresses whose X-Forwarded-For is believed  none
-    PAGE            on or off: a page to share from, at /app     on
-    WORKER_JOBS     with --local, jobs in hand at a time         8 for each core
-    THUMBNAIL_FIT   with --local, cover or contain               cover
-    METRICS_LISTEN  address and port for Prometheus              none
-    LOG             error, warn, info or debug                   info
-
-and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.
-
-Try it:  curl -F image=@cat.jpg -H 'Accept: application/json' http://127.0.0.1:8080/";
+  LISTEN           address and port                            127.0.0.1:8080
+* PUBLIC_URL       where the images are seen   with --local, the server itself
+* IMAGES_BUCKET    the S3 bucket
+* JOBS_QUEUE_URL   the SQS queue
+  MAX_PIXELS       the most that an image may have                   40000000
+  UPLOAD_TOKEN     what uploads must bear in Authorization               none
+  TRUSTED_PROXIES  addresses whose X-Forwarded-For is believed           none
+  PAGE             on or off: a page to share from, at /app                on
+  WORKER_JOBS      with --local, jobs in hand at a time       8 for each core
+  THUMBNAIL_FIT    with --local, cover or contain                       cover
+  METRICS_LISTEN   address and port for Prometheus                       none
+  LOG              error, warn, info or debug                            info
+and AWS's own: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the
+aws command reads.";
 
 enum Run {
     Local(PathBuf),
@@ -96,7 +98,7 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
                 upload_token: config.upload_token.clone(),
                 serves_objects: false,
             };
-            serve(&config, listen(&config)?, api, &Shutdown::on_signals()?)
+            serve(&config, listen(&config)?, api, None, &Shutdown::on_signals()?)
         }
         Run::Check => {
             config.required_public_url()?;
@@ -113,13 +115,27 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
-    TcpListener::bind(&config.listen).map_err(|error| format!("LISTEN is {}: {error}", config.listen).into())
+    TcpListener::bind(&config.listen).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => {
+                ": another program listens there: stop it, or set LISTEN to another port, such as 127.0.0.1:8081"
+            }
+            ErrorKind::PermissionDenied => ": ports below 1024 are for root: set LISTEN to a higher one",
+            ErrorKind::AddrNotAvailable => {
+                ": it must be an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them"
+            }
+            _ => "",
+        };
+        format!("LISTEN is {}: {error}{advice}", config.listen).into()
+    })
 }
 
+/// `local` is the directory that the images are kept in, if it is one.
 fn serve(
     config: &Config,
     listener: TcpListener,
     api: Api,
+    local: Option<&Path>,
     shutdown: &Shutdown,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
@@ -133,10 +149,29 @@ fn serve(
         said.push(("page", &page));
     }
     log::info("serving", &said);
+    if let Some(directory) = local {
+        greet(address, directory, config.upload_token.is_some(), has_page.then_some(&page));
+    }
     shutdown.wait();
     let finished = server.drain();
     log::info("stopped", &[("finished", &finished)]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do next, for who has just started it and looks at a terminal. The log is on standard error.
+fn greet(address: SocketAddr, directory: &Path, has_token: bool, page: Option<&String>) {
+    let token = if has_token { " -H \"Authorization: Bearer $UPLOAD_TOKEN\"" } else { "" };
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    program::print(&format!(
+        "Images are kept in {}. Ctrl-C stops the server. Share one:",
+        directory.display()
+    ));
+    program::print(&format!(
+        "  curl -F image=@cat.jpg -H 'Accept: application/json'{token} http://{address}/"
+    ));
+    if let Some(page) = page {
+        program::print(&format!("Or in a browser: {page}"));
+    }
 }
 
 /// The server and a worker in one process, on a directory and a queue in memory.
@@ -165,7 +200,7 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         upload_token: config.upload_token.clone(),
         serves_objects: true,
     };
-    let code = serve(config, listener, api, &shutdown);
+    let code = serve(config, listener, api, Some(directory), &shutdown);
     shutdown.request(); // it may be that serving could not begin
     queue.close();
     worker.join().map_err(|_| "the worker panicked")??;

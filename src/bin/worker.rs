@@ -30,34 +30,35 @@ use image_sharer::worker::{Settings, Until, work};
 use image_sharer::{check, descriptors, log, metrics, program};
 
 const HELP: &str = "\
-Takes jobs from SQS and makes thumbnails of 100x100, 300x300 and 600x600 pixels.
+Takes jobs from SQS, and makes thumbnails of 100, 300 and 600 pixels a side.
 
-    worker               works until it is stopped; SIGTERM finishes what is in hand first
-    worker --drain       works until the queue is empty, and exits
-    worker --check       proves the credentials, the bucket and the queue, and exits
-    worker --reconcile   looks through the bucket for originals without thumbnails, queues their jobs again, and exits
-       --dry-run             only prints their ids
-       --after ID            goes on after this image: a scan that is stopped says where it was
-       --per-second N        jobs queued again a second                                    20
-       --older-than SECONDS  leaves younger ones alone: their jobs may be on their way     900
-    worker --redrive     moves the jobs in the dead-letter queue back to the queue, and exits; takes --per-second too
-    worker --user-data DIR
-                         writes the settings in this EC2 instance's user data to DIR/worker.env, or to DIR/server.env if
-                         they say ROLE=server, and exits; see init/
-    worker --help
-    worker --version
+  worker               works until stopped; SIGTERM finishes what is in hand
+  worker --drain       works until the queue is empty
+  worker --check       proves the credentials, the bucket and the queue
+  worker --reconcile   queues jobs again for originals that lack thumbnails
+    --dry-run            only prints their ids
+    --after ID           goes on after this image, as a stopped one says
+    --per-second N       jobs queued again a second                        20
+    --older-than SECONDS leaves younger ones alone                        900
+  worker --redrive     moves dead letters back; takes --per-second too
+  worker --user-data DIR  writes this EC2 instance's settings to DIR; see init/
+  worker --help | --version
 
-Settings are environment variables:
+Examples:
+  IMAGES_BUCKET=my-images JOBS_QUEUE_URL=https://sqs.eu-west-1.… worker
+  worker --redrive --per-second 100
+  worker --reconcile --dry-run --older-than 3600
 
-    IMAGES_BUCKET   the S3 bucket
-    JOBS_QUEUE_URL  the SQS queue
-    WORKER_JOBS     jobs in hand at a time                       8 for each core
-    MAX_PIXELS      the most that an image may have              40000000
-    THUMBNAIL_FIT   cover or contain                             cover
-    METRICS_LISTEN  address and port for Prometheus              none
-    LOG             error, warn, info or debug                   info
-
-and AWS's own: AWS_REGION, AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the aws CLI reads.";
+Settings are environment variables; those marked * are needed:
+* IMAGES_BUCKET    the S3 bucket
+* JOBS_QUEUE_URL   the SQS queue
+  WORKER_JOBS      jobs in hand at a time                     8 for each core
+  MAX_PIXELS       the most that an image may have                   40000000
+  THUMBNAIL_FIT    cover or contain                                     cover
+  METRICS_LISTEN   address and port for Prometheus                       none
+  LOG              error, warn, info or debug                            info
+and AWS's own: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL and the others that the
+aws command reads.";
 
 enum Run {
     Work(Until),

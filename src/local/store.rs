@@ -32,10 +32,13 @@ impl LocalStore {
     /// Opens the directory, made if it is not there. Fails if another process has it open.
     pub fn open(root: &Path) -> io::Result<LocalStore> {
         let named = |path: &Path, error: io::Error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            let advice = "choose a directory that this user may write to";
+            io::Error::new(error.kind(), format!("{}: {error}: {advice}", path.display()))
         };
         let temporary = root.join(TEMPORARY);
         make_directory(&temporary).map_err(|error| named(&temporary, error))?;
+        // A process that was killed may have made the directory and not come to this. Who may not open its parent did not make it.
+        let _ = File::open(parent_of(root)).and_then(|parent| parent.sync_all());
         let lock_path = root.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(|error| named(&lock_path, error))?;
@@ -220,7 +223,7 @@ fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
 
 /// Makes a directory and its parents where they are missing, and has the disk know their names.
 fn make_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent_of(path);
     let made = match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_directory(parent)?;
@@ -233,6 +236,10 @@ fn make_directory(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn failed(operation: &str, key: &Key, error: &io::Error) -> StoreError {

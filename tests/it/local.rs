@@ -245,7 +245,10 @@ fn a_lower_limit_strands_nothing() {
 fn help_version_and_unknown_flags() {
     for program in ["server", "worker"] {
         let help = run(program, &["--help"], &[]);
-        assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("IMAGES_BUCKET"));
+        let text = String::from_utf8_lossy(&help.stdout);
+        assert!(help.status.success() && text.contains("IMAGES_BUCKET"));
+        let fits = text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 80);
+        assert!(fits, "on a screen: {text}");
         let version = run(program, &["--version"], &[]);
         assert_eq!(
             String::from_utf8_lossy(&version.stdout),

@@ -19,6 +19,7 @@ mod durable;
 mod engine;
 mod expiry;
 mod faults;
+mod first_run;
 #[cfg(target_os = "linux")] // it has many addresses on the loopback interface
 mod floods;
 #[cfg(target_os = "linux")] // it mounts a small disk in a name space

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown as Halt, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clients::Place;
@@ -60,11 +60,16 @@ pub(super) struct Connection {
     peer: SocketAddr,
     /// Whose share it takes of; none if each request takes of its own, because the peer is a trusted proxy.
     client: Option<IpAddr>,
+    /// Its room, and its place in its client's share, until it is told to give way to a newer one.
+    stay: Mutex<Option<Stay>>,
     /// There was no room for it from the start.
     turned_away: bool,
-    /// It was told to give way to a newer one.
+    /// It was told to give way.
     evicted: AtomicBool,
 }
+
+/// What a connection takes up, and its client's share of that if the client is known.
+type Stay = (Held, Option<Place>);
 
 /// A request that a drain waits for, and its place in its client's share if the connection has none.
 type InHand = (Held, Option<Place>);
@@ -167,14 +172,22 @@ impl Connection {
         stream: TcpStream,
         peer: SocketAddr,
         client: Option<IpAddr>,
-        turned_away: bool,
+        stay: Option<Stay>,
     ) -> Connection {
-        Connection { stream, peer, client, turned_away, evicted: AtomicBool::new(false) }
+        let turned_away = stay.is_none();
+        let evicted = AtomicBool::new(false);
+        Connection { stream, peer, client, stay: Mutex::new(stay), turned_away, evicted }
+    }
+
+    /// Makes room for another.
+    pub(super) fn leave(&self) {
+        self.stay.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Tells it to give way.
     pub(super) fn evict(&self, halt: Halt) {
         self.evicted.store(true, Ordering::SeqCst);
+        self.leave();
         let _ = self.stream.shutdown(halt); // fails if the client was faster
     }
 

@@ -90,6 +90,8 @@ struct Shared {
     draining: AtomicBool,
     clients: Arc<Clients>,
     connections: Counter,
+    /// Those of them that are neither turned away nor told to give way. On a busy machine the others take a while to end.
+    staying: Counter,
     /// Requests between the end of their head and the end of their answer.
     requests: Counter,
     handlers: Counter,
@@ -155,6 +157,7 @@ impl Gate {
             clients: Clients::new(trusted, max_connections),
             draining: AtomicBool::new(false),
             connections,
+            staying: Counter::default(),
             requests: Counter::default(),
             handlers: Counter::default(),
             buffered_bytes: AtomicUsize::new(0),
@@ -239,7 +242,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 
 fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let held: Held = shared.connections.add();
-    let is_full = shared.connections.count() > shared.max_connections;
+    let stay = shared.staying.add();
+    let is_full = shared.staying.count() > shared.max_connections;
     let client = shared.clients.of_peer(peer.ip());
     let place = client.map(|client| shared.clients.take(client));
     let turned_away = match &place {
@@ -247,17 +251,19 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         _ => is_full && !shared.evict_oldest(),
     };
     let most = shared.max_connections + MAX_TURNED_AWAY;
-    if is_full && !shared.connections.wait_for_at_most(most, TURN_AWAY_TIMEOUT) {
+    if !shared.connections.wait_for_at_most(most, TURN_AWAY_TIMEOUT) {
         return;
     }
-    let connection = Arc::new(Connection::new(stream, peer, client, turned_away));
+    let stay = (!turned_away).then(|| (stay, place.map(|(place, _)| place)));
+    let connection = Arc::new(Connection::new(stream, peer, client, stay));
     // It can give way from here on, even if the machine is so busy that its thread does not come to run.
     let wait = (!turned_away).then(|| shared.wait(&connection, client, Halt::Read));
     let shared = shared.clone();
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
         connection::serve(&connection, &shared, wait);
-        drop((held, place));
+        connection.leave();
+        drop(held);
     });
     if let Err(error) = spawned {
         log::warn("no_thread", &[("peer", &peer), ("error", &error)]);
