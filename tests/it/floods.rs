@@ -47,6 +47,15 @@ const FLOODS: [(&str, Attack); 4] = [
     }),
 ];
 
+/// Says stop when it goes, also when a test fails: a flood without end would keep the failure from being seen.
+struct StopAtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Floods the server while `honest` runs, and says with how many connections.
 fn flooded(server: &LocalServer, attack: Attack, honest: impl FnOnce()) -> usize {
     let (stop, made) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -63,12 +72,12 @@ fn flooded(server: &LocalServer, attack: Attack, honest: impl FnOnce()) -> usize
                 }
             });
         }
+        let _stop = StopAtTheEnd(&stop);
         // Until it is in full flow.
         while made.load(Ordering::Relaxed) < ATTACKERS * HELD {
             thread::sleep(Duration::from_millis(10));
         }
         honest();
-        stop.store(true, Ordering::Relaxed);
     });
     made.into_inner()
 }
