@@ -37,7 +37,7 @@ impl LocalStore {
         };
         let temporary = root.join(TEMPORARY);
         make_directory(&temporary).map_err(|error| named(&temporary, error))?;
-        // A process that was killed may have made the directory and not come to this. Who may not open its parent did not make it.
+        // One that was killed may have made the directory and not come to this. Who may not open its parent did not make it.
         let _ = File::open(parent_of(root)).and_then(|parent| parent.sync_all());
         let lock_path = root.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);

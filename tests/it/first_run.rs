@@ -76,7 +76,7 @@ fn check_says_which_setting_is_wrong() {
         ("JOBS_QUEUE_URL", &format!("{}x", queue.jobs), "Check JOBS_QUEUE_URL"),
         ("AWS_REGION", "eu-central-1", "the bucket is in us-east-1. Check AWS_REGION"),
         ("AWS_SECRET_ACCESS_KEY", "wrong", "Check AWS_SECRET_ACCESS_KEY"),
-        ("AWS_ACCESS_KEY_ID", "", "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance"),
+        ("AWS_ACCESS_KEY_ID", "", "AWS_ACCESS_KEY_ID is not; set both or neither"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "Connection refused"),
     ] {
         let output = check(&[(name, value)]);
