@@ -2,7 +2,8 @@
 //!
 //! Whoever knows an image's URL can see it, so the id is also the only lock on it: it must not be guessed, hence the
 //! system's random source and not a counter or a hash of the picture. With 128 bits two uploads meeting on one id is
-//! less likely than the disk lying; the conditional PUT catches even that.
+//! less likely than the disk lying; and a store refuses a second original under one id, where it can
+//! ([`Store::create`](crate::store::Store::create)).
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,7 +5,7 @@
 //!                                                  │                        │
 //! viewer ◀── CloudFront ◀────────────────────── bucket                    queue
 //!                                                  ▲                        │
-//!                              Store.put(3 thumbnails) ◀── thumbnail ◀── Store.get ◀── Queue.receive ◀── worker
+//!                      worker: Store.put(3 thumbnails) ◀── thumbnail ◀── Store.get ◀── Queue.receive
 //! ```
 //!
 //! Two programs share nothing but a bucket and a queue, so each runs on as many machines as the load asks for. `server
@@ -15,7 +15,8 @@
 //!
 //! The domain is plain types and two traits: an [`image_id`] names an image, which has an original of some [`format`](mod@format)
 //! and three thumbnails, one of each [`size`]. Objects are kept by key in a [`store`]; each upload puts one [`job`] on a
-//! [`queue`]. None of these knows of HTTP, AWS or the file system.
+//! [`queue`]. None of these calls AWS, the
+//! network or the file system; of HTTP they know only what an object is served with.
 //!
 //! An upload comes to the [`server`]. The [`server::gate`] lets in only requests that are whole and can be read in one way
 //! ([`server::head`]); [`server::api`] finds the image in the body ([`server::multipart`]), makes sure of its structure without

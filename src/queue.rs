@@ -3,7 +3,8 @@
 //! A received message stays in the queue, invisible for its *visibility timeout*; whoever received it deletes it with the
 //! *receipt* when the job is done, extends the timeout while it runs, or shortens it to give the job back. A worker that
 //! dies does none of these, and the message is received again by another. So a job may run twice, and is made to bear it.
-//! Received [`MAX_RECEIVES`] times without being deleted, it is moved to the dead-letter queue (the *redrive*).
+//! Received [`MAX_RECEIVES`] times without being deleted, it is moved to the dead-letter queue, by what SQS calls the *redrive
+//! policy*. An operator's `worker --redrive` is the way back.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub const MAX_BATCH: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Receipt(pub String);
 
-/// A message as received. The body is kept as text, so that one that cannot be read can be left for the redrive.
+/// A message as received. The body is kept as text, so that one that cannot be read can be left for the dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// What to delete or change it by.

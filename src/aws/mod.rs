@@ -1,12 +1,12 @@
 //! The store and the queue on AWS: S3 and SQS, and whatever speaks like them.
 //!
-//! Two services, seven operations, all blocking: that is little enough to do without the AWS SDK, which would bring an
+//! Two services, eleven operations, all blocking: that is little enough to do without the AWS SDK, which would bring an
 //! asynchronous runtime and some three hundred crates. What the SDK would have done, and what this must therefore get right,
 //! is one concern a file. From the outside in:
 //!
 //! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong,
-//!   and [`resolve`] remembers where it is;
+//!   [`endpoint`] says which URL a service has, and [`resolve`] remembers where that is;
 //! - [`sign`]: the signature that every request carries;
 //! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s
 //!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).

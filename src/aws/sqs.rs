@@ -197,7 +197,7 @@ impl SqsQueue {
         };
         let (Some(receipt), Some(body)) = (message["ReceiptHandle"].as_str(), message["Body"].as_str())
         else {
-            warn("left for the redrive: it has no ReceiptHandle or no Body");
+            warn("left for the dead-letter queue: it has no ReceiptHandle or no Body");
             return None;
         };
         let count = &message["Attributes"]["ApproximateReceiveCount"];

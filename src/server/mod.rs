@@ -1,5 +1,6 @@
-//! What a POST goes through, a file a step: the [gate], [head] by head, hands sound requests to the [api], which finds
-//! the image in the body ([multipart]), makes sure of it ([inspect](mod@inspect)), and stores and queues it.
+//! The first half of the pipeline, from a POST to a queued job, a file a step: the [gate] takes requests in, [head] reads what
+//! each begins with, and the [api] finds the image in the body ([multipart]), makes sure of it ([inspect](mod@inspect)), stores
+//! it, queues its job and answers. The [worker](crate::worker) does the rest.
 
 pub mod api;
 pub mod gate;

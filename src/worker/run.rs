@@ -35,7 +35,7 @@ struct Steps {
     store: Duration,
 }
 
-/// Runs the job in a message and says how to settle it; `None` leaves it for the redrive.
+/// Runs the job in a message and says how to settle it; `None` leaves it for the dead-letter queue.
 pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let is_first = message.receive_count <= 1;
     WORKER.repeated_receives.add(u64::from(!is_first));

@@ -8,8 +8,8 @@
 //!
 //! When too many are connected, or too much is held in memory for them, whoever has kept the gate waiting longest gives way.
 //! So a flood of idle or dribbling connections pushes out its own, and an honest client, whose request arrives in
-//! milliseconds, is served. No client takes more than a share of the connections (clients.rs): of who has filled its own,
-//! the one that has kept the gate waiting longest gives way.
+//! milliseconds, is served. No client has more than its share of the connections (clients.rs): when it has filled that, its own
+//! connection that has kept the gate waiting longest gives way.
 //!
 //! This file is about all connections: who is let in, who gives way, when to stop. One connection's life is in
 //! connection.rs, and the way to tiny_http and back in forward.rs.
