@@ -92,7 +92,10 @@ fn of_two_programs() {
     worker.line_with(&["job", "outcome=gone", "receives=2"]);
     wait_until("the others are done", || (worker.count_lines_with(&["outcome=done"]) == 2).then_some(()));
     engine().send_message(&stack.queues.jobs, "no job"); // it comes back after half a minute
-    worker.line_with(&["unreadable_message"]);
+    let unreadable = "image_sharer_jobs_total{outcome=unreadable}";
+    let worker = wait_until("it is counted", || {
+        Some(samples(&worker)).filter(|samples| samples.get(unreadable) == Some(&1.0))
+    });
 
     let server = samples(&stack.server);
     have(
@@ -100,7 +103,6 @@ fn of_two_programs() {
         &[("requests_total{kind=upload,status=202}", 3.0), ("upload_step_seconds_count{step=queue}", 3.0)],
     );
     assert!(!server.contains_key("image_sharer_jobs_in_hand"), "{server:#?}");
-    let worker = samples(&worker);
     assert!(!worker.contains_key("image_sharer_connections"), "{worker:#?}");
     have(
         &worker,
