@@ -153,6 +153,7 @@ function pageTest(name, options, body) {
     context.setDefaultTimeout(PATIENCE_MS);
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     const page = await context.newPage();
+    page.on('filechooser', () => {}); // from the start: a listener that comes with a key press may come too late for the dialog
     const complaints = [];
     const expected = text => (options.expected ?? []).some(part => text.includes(part));
     page.on('pageerror', error => complaints.push(String(error)));
