@@ -1,6 +1,6 @@
 //! Which hosts are meant by an address or a network, as `TRUSTED_PROXIES` has them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// Some networks; none by default.
@@ -30,6 +30,15 @@ fn parse(text: &str) -> Option<(IpAddr, u32)> {
     let most = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
     (bits <= most && network(address, bits) == address).then_some((address, bits))
+}
+
+/// Where this machine itself reaches what listens at `address`, which may stand for all of its addresses.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback = |v4| if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        address.set_ip(loopback(address.is_ipv4()));
+    }
+    address
 }
 
 /// The address with nothing after its first `bits`.

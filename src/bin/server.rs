@@ -20,6 +20,7 @@ use image_sharer::env::Env;
 use image_sharer::job::Job;
 use image_sharer::local::{LocalQueue, LocalStore};
 use image_sharer::metrics::Shown;
+use image_sharer::networks::reachable;
 use image_sharer::queue::{Queue, QueueError};
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::server::Server;
@@ -42,7 +43,7 @@ Takes images by HTTP, stores them, and queues a job for their thumbnails.
 Examples:
   server --local data
   curl -F image=@cat.jpg -H 'Accept: application/json' http://127.0.0.1:8080/
-  LISTEN=0.0.0.0:80 UPLOAD_TOKEN=0123456789abcdef server --local /srv/images
+  LISTEN=0.0.0.0:80 PUBLIC_URL=http://me.example server --local /srv/images
 
 Settings are environment variables:
   LISTEN           address and port                            127.0.0.1:8080
@@ -144,13 +145,13 @@ fn serve(
     let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
     let address = server.address();
     let mut said: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
-    let page = format!("http://{address}{}", page::PATH);
+    let page = format!("http://{}{}", reachable(address), page::PATH);
     if has_page {
         said.push(("page", &page));
     }
     log::info("serving", &said);
     if let Some(directory) = local {
-        greet(address, directory, config.upload_token.is_some(), has_page.then_some(&page));
+        greet(reachable(address), directory, config.upload_token.is_some(), has_page.then_some(&page));
     }
     shutdown.wait();
     let finished = server.drain();

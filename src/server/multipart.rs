@@ -2,8 +2,8 @@
 //!
 //! The gate has read the whole body into memory, so this borrows from it and copies nothing. It is strict where two
 //! readers could understand a body differently (boundaries, line ends, names), and takes whatever browsers and curl write
-//! into a file name, which is never used. A body that is over a limit is
-//! answered "too large", whatever else is wrong with it: so it is read to its end before an error is chosen.
+//! into a file name, which is never used. A body that is over a limit is answered "too large", whatever else is wrong with
+//! it: so it is read to its end before an error is chosen.
 
 use std::fmt;
 

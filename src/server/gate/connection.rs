@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown as Halt, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clients::Place;
@@ -60,7 +60,7 @@ pub(super) struct Connection {
     peer: SocketAddr,
     /// Whose share it takes of; none if each request takes of its own, because the peer is a trusted proxy.
     client: Option<IpAddr>,
-    /// Its room, and its place in its client's share, until it is told to give way to a newer one.
+    /// What it takes up, until it is told to give way to a newer one.
     stay: Mutex<Option<Stay>>,
     /// There was no room for it from the start.
     turned_away: bool,
@@ -68,11 +68,9 @@ pub(super) struct Connection {
     evicted: AtomicBool,
 }
 
-/// What a connection takes up, and its client's share of that if the client is known.
+/// What a connection takes up: room, and a place in a client's share. Of what comes by a trusted proxy each request takes a
+/// place of its own.
 type Stay = (Held, Option<Place>);
-
-/// A request that a drain waits for, and its place in its client's share if the connection has none.
-type InHand = (Held, Option<Place>);
 
 /// Why a connection ends.
 enum End {
@@ -126,11 +124,14 @@ fn exchange(
     buffer: &mut Vec<u8>,
     number: usize,
     asked: &mut Asked,
-    in_hand: &mut Option<InHand>,
+    in_hand: &mut Option<Held>,
 ) -> Result<(), End> {
     let close = asked.head.close || number == MAX_REQUESTS_PER_CONNECTION;
 
-    *in_hand = Some((shared.requests.add(), take_place(shared, asked)?));
+    *in_hand = Some(shared.requests.add());
+    if connection.client.is_none() {
+        connection.keep(take_place(shared, asked)?);
+    }
     if shared.draining.load(Ordering::SeqCst) {
         return Err(Refusal::new(503, "This server is stopping: try again in a few seconds.").into());
     }
@@ -151,15 +152,15 @@ fn exchange(
     let wait = shared.wait(connection, asked.client, Halt::Both);
     connection.write(&answer.bytes, WRITE_TIMEOUT).map_err(|_| End::Silent)?;
     drop(wait);
+    if connection.client.is_none() {
+        connection.keep(None);
+    }
     *in_hand = None;
     if close { Err(End::Silent) } else { Ok(()) }
 }
 
 /// A place for a request that came by a trusted proxy, in the share of whoever it says that it took it from.
 fn take_place(shared: &Shared, asked: &mut Asked) -> Result<Option<Place>, Refusal> {
-    if asked.client.is_some() {
-        return Ok(None); // the connection has one
-    }
     asked.client = shared.clients.of_forwarded(asked.head.forwarded_for.as_deref());
     match asked.client.map(|client| shared.clients.take(client)) {
         Some((place, false)) if !shared.evict_oldest_of(place.share) => Err(server_full()),
@@ -179,16 +180,27 @@ impl Connection {
         Connection { stream, peer, client, stay: Mutex::new(stay), turned_away, evicted }
     }
 
-    /// Makes room for another.
-    pub(super) fn leave(&self) {
-        self.stay.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn stay(&self) -> MutexGuard<'_, Option<Stay>> {
+        self.stay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells it to give way.
-    pub(super) fn evict(&self, halt: Halt) {
+    /// Takes this place in a client's share, in place of the one it had.
+    fn keep(&self, place: Option<Place>) {
+        if let Some((_, kept)) = self.stay().as_mut() {
+            *kept = place;
+        }
+    }
+
+    /// Makes room for another. False if it had made it before.
+    pub(super) fn leave(&self) -> bool {
+        self.stay().take().is_some()
+    }
+
+    /// Tells it to give way. False if that makes no room.
+    pub(super) fn evict(&self, halt: Halt) -> bool {
         self.evicted.store(true, Ordering::SeqCst);
-        self.leave();
         let _ = self.stream.shutdown(halt); // fails if the client was faster
+        self.leave()
     }
 
     /// Reads until `buffer` begins with a whole head, and returns its length. What follows it stays in the buffer.

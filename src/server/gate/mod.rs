@@ -35,7 +35,7 @@ use super::head::Head;
 use super::refusal::Refusal;
 use crate::counter::{Counter, Held};
 use crate::metrics::SERVER;
-use crate::networks::Networks;
+use crate::networks::{Networks, reachable};
 use crate::{descriptors, log};
 
 /// Connections the kernel may hold for us between two accepts. The usual 128 loses clients in a burst of 1,000.
@@ -128,9 +128,11 @@ impl Drop for Wait {
 }
 
 impl Waiter {
-    fn give_way(&self) {
-        SERVER.evicted.add(1);
-        self.connection.evict(self.halt);
+    /// False if that makes no room, because the connection has none any more: it is still telling its client to come again.
+    fn give_way(&self) -> bool {
+        let made_room = self.connection.evict(self.halt);
+        SERVER.evicted.add(u64::from(made_room));
+        made_room
     }
 }
 
@@ -179,15 +181,7 @@ impl Gate {
     pub fn drain(self, timeout: Duration) -> bool {
         self.shared.draining.store(true, Ordering::SeqCst);
         // The acceptor is in accept(): one more connection makes it look up, and see that it is to end.
-        let mut own = self.address;
-        if own.ip().is_unspecified() {
-            own.set_ip(if own.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                [0u16, 0, 0, 0, 0, 0, 0, 1].into()
-            });
-        }
-        if TcpStream::connect_timeout(&own, Duration::from_secs(1)).is_ok() {
+        if TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1)).is_ok() {
             let _ = self.acceptor.join(); // an acceptor that panicked is closed too
         }
         self.shared.requests.wait_for_at_most(0, timeout)
@@ -286,21 +280,17 @@ impl Shared {
         Wait { shared: self.clone(), number }
     }
 
-    /// Closes the connection that has kept the gate waiting longest. False if none does.
+    /// Closes the connection that has kept the gate waiting longest, to make room. False if none does.
     fn evict_oldest(&self) -> bool {
-        let Some((_, oldest)) = self.waiting().by_age.pop_first() else { return false };
-        oldest.give_way();
-        true
+        let oldest_first = || self.waiting().by_age.pop_first();
+        std::iter::from_fn(oldest_first).any(|(_, oldest)| oldest.give_way())
     }
 
     /// The same among those that take of this share.
     fn evict_oldest_of(&self, share: IpAddr) -> bool {
         let mut waiting = self.waiting();
-        let oldest = waiting.by_age.iter().find(|(_, waiter)| waiter.share == Some(share));
-        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
-        let Some(oldest) = waiting.by_age.remove(&number) else { return false };
-        oldest.give_way();
-        true
+        let mut oldest_first = waiting.by_age.extract_if(.., |_, waiter| waiter.share == Some(share));
+        oldest_first.any(|(_, oldest)| oldest.give_way())
     }
 }
 
@@ -336,4 +326,53 @@ impl Drop for Buffered<'_> {
 
 fn server_full() -> Refusal {
     Refusal::new(503, "The server is full: try again in a few seconds.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            private_socket: PathBuf::new(),
+            check_head: Box::new(|_| Ok(())),
+            bodies: Arc::default(),
+            max_connections: 8,
+            draining: AtomicBool::new(false),
+            clients: Clients::new(Networks::default(), 8),
+            connections: Counter::default(),
+            staying: Counter::default(),
+            requests: Counter::default(),
+            handlers: Counter::default(),
+            buffered_bytes: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// One that was told to go waits once more, for its client to take the answer. To tell it again makes no room.
+    #[test]
+    fn room_is_made_by_who_has_some() {
+        let shared = shared();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = IpAddr::from([192, 0, 2, 1]);
+        let connect = || {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let peer = stream.peer_addr().unwrap();
+            let stay = (shared.staying.add(), Some(shared.clients.take(client).0));
+            Arc::new(Connection::new(stream, peer, Some(client), Some(stay)))
+        };
+        let evictions: [&dyn Fn() -> bool; 2] =
+            [&|| shared.evict_oldest(), &|| shared.evict_oldest_of(client)];
+        for evict in evictions {
+            let (first, second) = (connect(), connect());
+            let _waits = [&first, &second].map(|one| shared.wait(one, Some(client), Halt::Read));
+            assert!(evict());
+            assert_eq!(shared.staying.count(), 1, "it takes no room although it has not ended");
+            assert!(shared.clients.take(client).1, "nor a place in its share");
+            let _first_again = shared.wait(&first, Some(client), Halt::Both);
+            assert!(evict());
+            assert_eq!(shared.staying.count(), 0);
+            assert!(!evict(), "nobody is left who takes room");
+        }
+    }
 }
