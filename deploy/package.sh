@@ -22,11 +22,7 @@ tar --create --file - --directory "$out" --sort=name --owner=0 --group=0 --numer
     gzip --no-name --best >"$out/$name.tar.gz"
 
 # The package: names that are ours alone, and nothing starts until it has settings, see docs/OPERATIONS.md.
-case ${host%%-*} in
-x86_64) architecture=amd64 ;;
-aarch64) architecture=arm64 ;;
-*) architecture=$(dpkg --print-architecture) ;;
-esac
+architecture=$(dpkg --print-architecture)
 root=$out/root
 papers=$root/usr/share/doc/my-little-image-sharer
 mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/lib/systemd/system" "$papers"

@@ -234,7 +234,7 @@ impl Client {
             });
         }
         // All that SQS answers to our calls are objects in JSON.
-        if call.service == sign::SQS && !body.starts_with(b"{") {
+        if call.service == sign::SQS && !body.trim_ascii_start().starts_with(b"{") {
             return Err(not_from_aws(status));
         }
         Ok(Reply { headers: head.headers, body })

@@ -1,5 +1,6 @@
 //! What goes wrong when somebody starts it for the first time: each is told with what to do. And if nothing does, what to type.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use crate::engine::engine;
@@ -13,7 +14,6 @@ fn said(output: &Output) -> String {
 /// The three lines on standard output, of which the second can be pasted.
 #[test]
 fn a_local_server_says_how_to_use_it() {
-    use std::io::{BufRead, BufReader};
     let directory = TempDir::new();
     let mut server = Command::new(env!("CARGO_BIN_EXE_server"));
     server.arg("--local").arg(directory.path()).env_clear().stdout(Stdio::piped()).stderr(Stdio::null());

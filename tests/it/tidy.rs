@@ -67,12 +67,12 @@ fn links_lead_somewhere() {
             let there = if file.is_empty() { paper.clone() } else { paper.parent().unwrap().join(file) };
             assert!(there.exists(), "{}: {target}", paper.display());
             if !heading.is_empty() {
-                let anchors = |line: &str| {
+                let is_it = |line: &str| {
                     let words = line.trim_start_matches('#').trim().to_lowercase();
                     words.replace(' ', "-").replace([',', '.', '\''], "") == heading
                 };
                 let text = fs::read_to_string(&there).unwrap();
-                let found = text.lines().any(|line| line.starts_with('#') && anchors(line));
+                let found = text.lines().any(|line| line.starts_with('#') && is_it(line));
                 assert!(found, "{}: {target}", paper.display());
             }
         }

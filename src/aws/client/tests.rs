@@ -92,12 +92,17 @@ fn a_refusal_is_not_repeated() {
 
 #[test]
 fn attempts_are_bounded() {
-    let down = || answer("503 X", &[], "");
-    let server = Loopback::answering((0..20).map(|_| down()).collect());
+    let down = || Loopback::answering((0..20).map(|_| answer("503 X", &[], "")).collect());
     // More time than the longest pauses between attempts can take, which are drawn by lot.
+    let server = down();
     let call = Call { budget: Duration::from_secs(60), ..put(&server) };
     let error = client().call(&call).err().unwrap();
     assert_eq!((error.attempts, server.requests().len() as u32), (retry::MAX_ATTEMPTS, retry::MAX_ATTEMPTS));
+    // Less than the shortest.
+    let server = down();
+    let call = Call { budget: Duration::from_millis(1), ..put(&server) };
+    let error = client().call(&call).err().unwrap();
+    assert!(error.attempts <= 1 && server.requests().len() <= 1, "{error}");
 }
 
 #[test]
