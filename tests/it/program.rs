@@ -51,7 +51,8 @@ impl Program {
 
     /// Starts what this command says, under a name for the log.
     pub fn spawn(name: &str, mut command: Command) -> Program {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
         let log = Arc::new(Log::default());
         let hearing = log.clone();

@@ -21,8 +21,9 @@ impl Client {
 
     /// From another address of this machine's, which are all of 127.0.0.0/8 on Linux.
     pub fn connect_from(source: [u8; 4], address: &str) -> std::io::Result<Client> {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
+        // Not for the programs that other tests start meanwhile: they would inherit it, and be short of descriptors.
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddr::from((source, 0)))?;
         connect(&socket, &address.parse::<SocketAddr>().expect("an address"))?;
         let stream = TcpStream::from(socket);
