@@ -52,7 +52,26 @@ fn dimensions(png: &[u8]) -> Result<(u32, u32), Undecodable> {
 }
 
 fn open(png: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, Undecodable> {
+    check_palette(png)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(METADATA_BYTES);
     PngDecoder::with_limits(Cursor::new(png), limits).map_err(Undecodable::new)
+}
+
+/// The decoder panics at a palette that is not made of threes: https://github.com/image-rs/image-png/issues/694, mended after
+/// its version 0.18.1, with which this can go.
+fn check_palette(png: &[u8]) -> Result<(), Undecodable> {
+    let mut chunks = png.get(8..).unwrap_or_default(); // after the signature
+    while let Some((&[l0, l1, l2, l3, ref name @ ..], after)) = chunks.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        match name {
+            b"PLTE" if !length.is_multiple_of(3) => {
+                return Err(Undecodable::new("the PNG's palette has a wrong length"));
+            }
+            b"IDAT" => break,
+            _ => {}
+        }
+        chunks = after.get(length.saturating_add(4)..).unwrap_or_default(); // its data and its checksum
+    }
+    Ok(())
 }

@@ -36,6 +36,17 @@ fn a_profile_that_unfolds_to_400_megabytes_is_skipped() {
 }
 
 #[test]
+fn a_palette_is_made_of_threes() {
+    for bytes in 3..=9 {
+        let chunks: [(&[u8; 4], &[u8]); 2] = [(b"PLTE", &vec![200; bytes]), (b"tRNS", &[0])];
+        for chunks in [&chunks[..1], &chunks] {
+            let original = png_of((4, 2), [8, 3, 0], chunks, &[0; 10]);
+            assert_eq!(make(&original, Png, Fit::Cover, MAX_PIXELS).is_ok(), bytes % 3 == 0, "{bytes} bytes");
+        }
+    }
+}
+
+#[test]
 fn a_flat_jpeg_takes_little() {
     let flat = jpeg(&quadrants(65_500, 8));
     assert!(cost(&flat, MAX_PIXELS).unwrap() < 64 << 20);
