@@ -58,7 +58,7 @@ fn open(png: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, Undecodable> {
     PngDecoder::with_limits(Cursor::new(png), limits).map_err(Undecodable::new)
 }
 
-/// The decoder panics at a palette that is not made of threes: https://github.com/image-rs/image-png/issues/694, mended after
+/// The decoder panics at a palette that is not made of threes (<https://github.com/image-rs/image-png/issues/694>), mended after
 /// its version 0.18.1, with which this can go.
 fn check_palette(png: &[u8]) -> Result<(), Undecodable> {
     let mut chunks = png.get(8..).unwrap_or_default(); // after the signature
