@@ -71,6 +71,21 @@ pageTest('what is copied by plain HTTP', { at: server => server.url.replace('127
     assert.equal(await clipboard(secure), large);
   });
 
+pageTest('what a browser does not let the page copy is shown', {}, async ({ page, server }) => {
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new Error('not permitted'));
+    document.execCommand = () => false;
+  });
+  await choose(page, [await picture(page)]);
+  const large = await ready(page, 'hills.jpg');
+  const shown = page.waitForEvent('dialog');
+  const pressed = page.getByRole('button', { name: 'Large', exact: true }).click();
+  const dialog = await shown;
+  assert.equal(dialog.defaultValue(), large);
+  await dialog.accept();
+  await pressed;
+});
+
 pageTest('what is heard', {}, async ({ page }) => {
   await choose(page, [await picture(page)]);
   await ready(page, 'hills.jpg');
@@ -99,6 +114,27 @@ async function judge(page, name) {
     assert(height >= 44, `${await button.textContent()} is ${height} pixels high: less than a fingertip`);
   }
 }
+
+pageTest('accessibility halfway', { expected: ['net::ERR_FAILED'] }, async ({ page }) => {
+  let send;
+  const sent = new Promise(resolve => { send = resolve; });
+  await page.route(url => url.pathname === '/', async route => {
+    await sent;
+    await route.continue();
+  });
+  await page.route('**/small.jpg', route => route.abort());
+  await choose(page, [await picture(page)]);
+  await card(page, 'hills.jpg').getByText('Uploading…').waitFor();
+  await judge(page, 'uploading');
+  await page.evaluate(() => { // time goes a hundred times as fast
+    const wait = window.realTimeout = window.setTimeout;
+    window.setTimeout = (then, ms) => wait(then, ms / 100);
+  });
+  send();
+  await card(page, 'hills.jpg').getByText('The links are final').waitFor();
+  await page.evaluate(() => { window.setTimeout = window.realTimeout; });
+  await judge(page, 'late');
+});
 
 for (const [name, context] of Object.entries(LOOKS)) {
   pageTest(`looks and accessibility: ${name}`, { context }, async ({ page }) => {

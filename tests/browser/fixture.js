@@ -140,7 +140,7 @@ async function startNginx(port, directives) {
 function pageTest(name, options, body) {
   test(name, async t => {
     const port = await freePort();
-    const settings = options.settings?.(port) ?? {};
+    const settings = await options.settings?.(port) ?? {};
     const server = await Server.start(settings);
     t.after(() => server.remove());
     let nginx;
@@ -235,4 +235,4 @@ async function ready(page, name) {
   return url;
 }
 
-module.exports = { PATIENCE_MS, Server, waitUntil, pageTest, stopClock, picture, choose, card, ready };
+module.exports = { PATIENCE_MS, Server, freePort, waitUntil, pageTest, stopClock, picture, choose, card, ready };

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { Server, waitUntil, pageTest, stopClock, picture, choose, card, ready } = require('./fixture.js');
+const { Server, freePort, waitUntil, pageTest, stopClock, picture, choose, card, ready } = require('./fixture.js');
 
 const REFUSED = status => `the server responded with a status of ${status}`;
 
@@ -22,17 +22,29 @@ pageTest('images that are chosen, of each format', {}, async ({ page, server }) 
   assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
 });
 
-pageTest('images that are dropped', {}, async ({ page, context, server }) => {
+// Drags what is at these paths, and drops it.
+async function drop(page, files) {
+  const session = await page.context().newCDPSession(page);
+  const { x, y } = await page.getByRole('heading', { level: 1 }).boundingBox(); // anywhere on the page will do
+  for (const type of ['dragEnter', 'dragOver', 'drop']) {
+    const data = { items: [], files, dragOperationsMask: 1 };
+    await session.send('Input.dispatchDragEvent', { type, x: x + 2, y: y + 2, data });
+  }
+}
+
+pageTest('images that are dropped', {}, async ({ page, server }) => {
   const file = await picture(page);
   const onDisk = path.join(server.directory, file.name);
   fs.writeFileSync(onDisk, file.buffer);
-  const session = await context.newCDPSession(page);
-  const { x, y } = await page.getByRole('heading', { level: 1 }).boundingBox(); // anywhere on the page will do
-  for (const type of ['dragEnter', 'dragOver', 'drop']) {
-    const data = { items: [], files: [onDisk], dragOperationsMask: 1 };
-    await session.send('Input.dispatchDragEvent', { type, x: x + 2, y: y + 2, data });
-  }
+  await drop(page, [onDisk]);
   await ready(page, file.name);
+});
+
+pageTest('a directory that is dropped cannot be read', { expected: ['net::ERR_'] }, async ({ page, server }) => {
+  const directory = path.join(server.directory, 'holiday.jpg');
+  fs.mkdirSync(directory);
+  await drop(page, [directory]);
+  await card(page, 'holiday.jpg').getByText('It cannot be read: choose it again, if it is a file.').waitFor();
 });
 
 pageTest('an image that is pasted', {}, async ({ page }) => {
@@ -89,7 +101,7 @@ pageTest('413: what is too large is asked about first, and refused by the server
   await choose(page, [limit, limit + 1, 9_000_000].map(bytes => ({ ...file, name: `${bytes}`, buffer: padded(bytes) })));
   await ready(page, `${limit}`);
   for (const bytes of [limit + 1, 9_000_000]) {
-    const sentence = `It has ${bytes.toLocaleString('en')} bytes; at most 1,048,576 are taken.`;
+    const sentence = `It has ${bytes.toLocaleString('en')} bytes; at most 1,048,576 are taken. Make a smaller copy of it.`;
     await card(page, `${bytes}`).getByText(sentence).waitFor();
   }
   assert.equal(posts, 1);
@@ -104,6 +116,8 @@ pageTest('what seems to be no picture may be one', {}, async ({ page }) => {
   await card(page, 'picture.txt').getByText('It seems to be no JPEG, PNG, GIF or WebP.').waitFor();
   await page.getByRole('button', { name: 'Upload anyway: picture.txt' }).click();
   await ready(page, 'picture.txt');
+  await choose(page, [{ name: 'IMG_1.HEIC', mimeType: 'image/heic', buffer: Buffer.alloc(2_000_000) }]);
+  await card(page, 'IMG_1.HEIC').getByText('HEIC is not taken here: save it as JPEG.').waitFor();
 });
 
 pageTest('503: it is tried again when the server says', { expected: [REFUSED(503)] }, async ({ page, server }) => {
@@ -136,6 +150,38 @@ pageTest('503: not for ever', { expected: [REFUSED(503)] }, async ({ page, serve
   await card(page, 'hills.jpg').getByText('Making thumbnails').waitFor();
 });
 
+pageTest('503: what is left out meanwhile is not uploaded', { expected: [REFUSED(503)] }, async ({ page, server }) => {
+  await stopClock(page);
+  let posts = 0;
+  page.on('request', request => { posts += request.method() === 'POST'; });
+  const temporary = path.join(server.directory, '.tmp');
+  fs.rmSync(temporary, { recursive: true });
+  await choose(page, [await picture(page)]);
+  await card(page, 'hills.jpg').getByRole('button', { name: 'Leave it out' }).click();
+  fs.mkdirSync(temporary);
+  await page.clock.runFor(600_000);
+  await choose(page, [{ ...await picture(page), name: 'other.jpg' }]); // it would come after the first
+  await card(page, 'other.jpg').getByText('Making thumbnails').waitFor();
+  assert.equal(posts, 2);
+});
+
+pageTest('502: a server that is replaced behind a load balancer', {
+  settings: async () => ({ LISTEN: `127.0.0.1:${await freePort()}` }),
+  nginx: server => `location / { proxy_pass ${server.url}; }`,
+  at: (server, port) => `http://127.0.0.1:${port}`,
+  expected: [REFUSED(502)],
+}, async ({ page, server }) => {
+  await server.kill();
+  await choose(page, [await picture(page)]);
+  await card(page, 'hills.jpg').getByText('The server answered 502, and did not say why. Trying again in 5 s.').waitFor();
+  const again = await Server.start({ LISTEN: server.address }, server.directory);
+  try {
+    await ready(page, 'hills.jpg');
+  } finally {
+    await again.kill();
+  }
+});
+
 pageTest('a server that is gone', {
   // A port that the system gives to nobody else while the server is gone.
   settings: port => ({ LISTEN: `127.0.0.1:${port}` }),
@@ -159,6 +205,8 @@ pageTest('401: the token is asked for, kept for the tab, and sent', {
   settings: () => ({ UPLOAD_TOKEN: 'open-sesame-open' }),
 }, async ({ page }) => {
   const file = await picture(page);
+  let posts = 0;
+  page.on('request', request => { posts += request.method() === 'POST'; });
   const field = page.getByLabel('This server asks for its upload token.');
   const use = async token => {
     await field.fill(token);
@@ -166,9 +214,13 @@ pageTest('401: the token is asked for, kept for the tab, and sent', {
   };
   await choose(page, [1, 2, 3, 4].map(number => ({ ...file, name: `${number}.jpg` })));
   await use('wrong');
-  await page.locator('#token').getByText('Uploads are for those who were given a token').waitFor();
+  await page.locator('#token').getByText('That is not it.').waitFor();
+  const before = posts;
+  await choose(page, [{ ...file, name: '5.jpg' }]);
+  await card(page, '5.jpg').getByText('Waiting').waitFor();
+  assert.equal(posts, before, 'nothing is sent without a token');
   await use('open-sesame-open');
-  for (const number of [1, 2, 3, 4]) await ready(page, `${number}.jpg`);
+  for (const number of [1, 2, 3, 4, 5]) await ready(page, `${number}.jpg`);
   assert(!await field.isVisible());
   await page.reload();
   await choose(page, [file]);

@@ -4,12 +4,14 @@
 const MAX_IMAGE_BYTES = 1048576;
 const TYPES = ['image/jpeg', 'image/png', 'image/gif', 'image/webp'];
 
-// Enough to fill a line, and so few that each has its bytes there within the server's 20 seconds.
+// Enough to fill a line. Each has 20 seconds for its bytes, which for three of the largest takes a line of 1.3 Mbit/s.
 const UPLOADS_AT_A_TIME = 3;
 // The server gives up on a body long before this, so then it is the line that is dead.
 const UPLOAD_TIMEOUT_MS = 120000;
 
-// A server that is full says when to come back. Past this many times, or for longer, it is for the user to say.
+// What passes: too many requests, and what a load balancer says while a server is replaced, or the server when it is full.
+const PASSING = [429, 502, 503, 504];
+// Such an answer may say when to come back. Past this many times, or for longer, it is for the user to say.
 const MAX_RETRIES = 3;
 const MAX_RETRY_AFTER_S = 60;
 const DEFAULT_RETRY_AFTER_S = 5;
@@ -17,13 +19,15 @@ const DEFAULT_RETRY_AFTER_S = 5;
 // A job takes a second or so; a queue, minutes. A cache may remember for 10 seconds that there was nothing, so looking more
 // often than this would show it no sooner.
 const LOOK_AFTER_S = [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30, 30];
+// A line that brings less than a thumbnail in this time is dead.
+const LOOK_TIMEOUT_MS = 20000;
+const THUMBNAILS = ['large', 'medium', 'small'];
 
 const COPIED_FOR_MS = 2000;
 const MAX_LOG_LINES = 8;
 
 const id = name => document.getElementById(name);
 const waiting = [];
-const waitingForToken = [];
 let uploading = 0;
 let token = keptToken();
 
@@ -39,6 +43,7 @@ class Card {
       this.act();
     };
     this.part('leave').onclick = () => {
+      clearTimeout(this.timer); // it may be about to try again
       URL.revokeObjectURL(this.preview);
       this.element.remove();
       id('choose').focus();
@@ -57,15 +62,19 @@ class Card {
 
   doubt() {
     const bytes = count => count.toLocaleString('en');
+    if (/\.hei[cf]$/i.test(this.file.name)) return 'HEIC is not taken here: save it as JPEG.';
     if (this.file.size > MAX_IMAGE_BYTES) {
-      return `It has ${bytes(this.file.size)} bytes; at most ${bytes(MAX_IMAGE_BYTES)} are taken.`;
+      return `It has ${bytes(this.file.size)} bytes; at most ${bytes(MAX_IMAGE_BYTES)} are taken. Make a smaller copy of it.`;
     }
     return TYPES.includes(this.file.type) ? '' : 'It seems to be no JPEG, PNG, GIF or WebP.';
   }
 
   showPreview() {
     this.preview = URL.createObjectURL(this.file);
-    this.part('picture').onerror = event => event.target.removeAttribute('src');
+    this.part('picture').onerror = event => {
+      event.target.removeAttribute('src');
+      URL.revokeObjectURL(this.preview);
+    };
     this.part('picture').src = this.preview;
   }
 
@@ -91,7 +100,7 @@ class Card {
   enqueue() {
     this.say('waiting', 'Waiting…', false);
     waiting.push(this);
-    uploadNext();
+    uploadMore();
   }
 
   async upload() {
@@ -99,13 +108,18 @@ class Card {
     this.say('uploading', 'Uploading…', false);
     this.part('progress').value = 0;
     const answer = await post(this.file, sent, part => { this.part('progress').value = part; });
-    const sentence = answer.json?.error ?? (answer.status
-      ? `The server answered ${answer.status}, and did not say why.`
-      : 'The server cannot be reached.');
+    const sentence = answer.json?.error ?? await this.whyNot(answer.status);
     if (answer.status === 202 && answer.json) this.uploaded(answer.json);
-    else if (answer.status === 401) this.needsToken(sent, sentence);
-    else if ([429, 503].includes(answer.status)) this.retryLater(sentence, answer.retryAfter);
+    else if (answer.status === 401) this.needsToken(sent);
+    else if (PASSING.includes(answer.status)) this.retryLater(sentence, answer.retryAfter);
     else this.ask('refused', sentence, 'Try again', () => this.enqueue());
+  }
+
+  // What the server did not say.
+  async whyNot(status) {
+    if (status) return `The server answered ${status}, and did not say why.`;
+    const isReadable = await this.file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+    return isReadable ? 'The server cannot be reached.' : 'It cannot be read: choose it again, if it is a file.';
   }
 
   retryLater(sentence, retryAfter) {
@@ -119,32 +133,34 @@ class Card {
     this.timer = setTimeout(() => this.enqueue(), seconds * 1000);
   }
 
-  needsToken(sent, sentence) {
+  needsToken(sent) {
     if (sent !== token) return this.enqueue(); // there is another since
     this.say('waiting', 'Waiting for the upload token.');
-    waitingForToken.push(this);
-    askForToken(sent ? sentence : '');
+    waiting.push(this);
+    askForToken(sent ? 'That is not it.' : '');
   }
 
   uploaded(urls) {
     this.urls = urls;
+    this.thumbnails = {};
     this.part('frame').href = urls.original;
+    this.part('frame').setAttribute('aria-label', `Original of ${this.file.name}`);
     this.offerCopies();
     tell(`${this.file.name} is uploaded.`);
     this.look(0);
   }
 
-  // Looks whether the large thumbnail, which is made last, is there. An <img> needs no permission of the other origin.
+  // Looks for the thumbnails that it has not seen yet.
   look(times) {
     if (times === LOOK_AFTER_S.length) {
       return this.ask('late', 'The links are final, but the thumbnails are not there yet.', 'Look again', () => this.look(0));
     }
     this.say('uploaded', 'Making thumbnails…', false);
-    this.timer = setTimeout(() => {
-      const image = new Image();
-      image.onload = () => this.ready(image);
-      image.onerror = () => this.look(times + 1);
-      image.src = this.urls.large;
+    this.timer = setTimeout(async () => {
+      const missing = THUMBNAILS.filter(size => !this.thumbnails[size]);
+      await Promise.all(missing.map(async size => { this.thumbnails[size] = await load(this.urls[size]); }));
+      if (THUMBNAILS.every(size => this.thumbnails[size])) this.ready(this.thumbnails.large);
+      else this.look(times + 1);
     }, LOOK_AFTER_S[times] * 1000);
   }
 
@@ -205,12 +221,26 @@ function post(file, token, progressed) {
   });
 }
 
-async function uploadNext() {
-  if (uploading === UPLOADS_AT_A_TIME || !waiting.length) return;
-  uploading += 1;
-  await waiting.shift().upload();
-  uploading -= 1;
-  uploadNext();
+// The image at a URL, or nothing if it is not there. An <img> needs no permission of the other origin.
+function load(url) {
+  return new Promise(resolve => {
+    const image = new Image();
+    image.onload = () => resolve(image);
+    image.onerror = () => resolve();
+    setTimeout(resolve, LOOK_TIMEOUT_MS);
+    image.src = url;
+  });
+}
+
+// While the token is asked for, nothing is sent that would be refused.
+function uploadMore() {
+  while (uploading < UPLOADS_AT_A_TIME && waiting.length && id('token').hidden) {
+    uploading += 1;
+    waiting.shift().upload().finally(() => {
+      uploading -= 1;
+      uploadMore();
+    });
+  }
 }
 
 // A browser that lets pages keep nothing throws; then the token lasts as long as the page.
@@ -241,26 +271,33 @@ id('token').onsubmit = event => {
   id('secret').value = '';
   id('token').hidden = true;
   id('choose').focus();
-  for (const card of waitingForToken.splice(0)) card.enqueue();
+  uploadMore();
 };
 
 async function copy(button, label, text) {
-  const copied = await toClipboard(text);
-  button.textContent = copied ? 'Copied' : 'Not copied';
-  tell(copied ? 'Copied.' : 'The browser does not let this page copy.');
+  const copied = await toClipboard(text) || copySelected(text);
+  button.focus();
+  if (!copied) return prompt('The browser does not let this page copy. Here it is:', text);
+  button.textContent = 'Copied';
+  tell('Copied.');
   setTimeout(() => { button.textContent = label; }, COPIED_FOR_MS);
 }
 
-// By plain HTTP browsers have no `navigator.clipboard`, and only the old way is left.
+// False by plain HTTP, where browsers have no `navigator.clipboard`, and where they do not permit it.
 async function toClipboard(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
-  const put = event => {
-    event.preventDefault();
-    event.clipboardData.setData('text/plain', text);
-  };
-  document.addEventListener('copy', put, { once: true });
+  return navigator.clipboard?.writeText(text).then(() => true, () => false);
+}
+
+// The old way, which copies what is selected.
+function copySelected(text) {
+  const area = document.createElement('textarea');
+  area.className = 'unseen';
+  area.readOnly = true;
+  area.value = text;
+  document.body.append(area);
+  area.select();
   const copied = document.execCommand('copy');
-  document.removeEventListener('copy', put);
+  area.remove();
   return copied;
 }
 
