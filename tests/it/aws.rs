@@ -213,6 +213,22 @@ fn an_unreadable_message_is_left_for_the_redrive() {
     worker.line_with(&["unreadable_message", "receives=2"]); // its visibility timeout was not extended
 }
 
+/// As the store answers when another image has the id.
+#[test]
+fn an_id_that_is_taken_is_not_used() {
+    let relay = Relay::to(&engine().endpoint);
+    let stack = Stack::through(&relay.url);
+    relay.fault(Operation::Put, Times::First(1), Fault::Refuse(412, "PreconditionFailed", ""));
+    let picture = pictures::jpeg(80, 60);
+    let urls = upload(&stack.url, &picture).urls();
+    let taken = stack.server.line_with(&["id_taken"]);
+    let id = urls.small.rsplit('/').nth(1).expect("an id");
+    assert!(!taken.contains(id), "{taken}");
+    stack.drain();
+    all_answer(&urls, &picture, "jpg");
+    assert_eq!(engine().objects_in(&stack.bucket), 4);
+}
+
 #[test]
 fn no_202_without_a_job() {
     let stack = Stack::start();

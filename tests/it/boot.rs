@@ -41,8 +41,10 @@ fn a_worker_starts_at_boot_and_comes_back_whatever_happens() {
     does_a_job();
 
     imds.set("probe", "ps");
-    let line = machine.console_line(1, &["/usr/local/bin/worker"]);
-    let user = line.split_whitespace().find_map(|word| word.parse::<u32>().ok());
+    let line = machine.console_line(1, &[" /usr/local/bin/worker"]);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "/usr/local/bin/worker").expect("it is in the line");
+    let user: Option<u32> = words[at - 2].parse().ok(); // before the process's id; root would have a name
     assert!(user.is_some_and(|user| user >= 1000), "not a user without rights: {line}");
     println!("ps on the console: {line}");
 

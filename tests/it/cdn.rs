@@ -3,54 +3,40 @@
 //! The template lets CloudFront remember a 403 or 404 for 1 second where its default is 10. Both are tried, on the same image.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::curl::{Reply, curl, upload};
-use crate::engine::{engine, free_port};
-use crate::kept::Kept;
+use crate::engine::engine;
+use crate::nginx::Nginx;
 use crate::pictures::{self, look};
-use crate::program::{Program, tempdir, wait_until};
+use crate::program::{Program, wait_until};
 use crate::stack::Stack;
 
 /// What CloudFront does, as far as it matters here: it asks the bucket without the query string, keeps what it got by the path
 /// and for as long as the answer's `Cache-Control` says, and has a time of its own for errors.
 const CONFIGURATION: &str = "
-daemon off;
-master_process off;
-pid DIRECTORY/pid;
-error_log stderr warn;
-events {}
-http {
-    access_log off;
-    client_body_temp_path DIRECTORY/body;
-    fastcgi_temp_path DIRECTORY/fastcgi;
-    proxy_temp_path DIRECTORY/proxy;
-    scgi_temp_path DIRECTORY/scgi;
-    uwsgi_temp_path DIRECTORY/uwsgi;
-    proxy_cache_path DIRECTORY/cache keys_zone=images:1m inactive=1h;
-    server {
-        listen 127.0.0.1:PORT;
-        location / {
-            proxy_pass ORIGIN$uri;
-            proxy_http_version 1.1;
-            proxy_set_header Connection '';
-            proxy_set_header Host HOST;
-            proxy_cache images;
-            proxy_cache_key $uri;
-            proxy_cache_valid 403 404 ERRORS_FOR;
-            add_header X-Cache-Status $upstream_cache_status always;
-        }
+proxy_cache_path DIRECTORY/cache keys_zone=images:1m inactive=1h;
+server {
+    listen 127.0.0.1:PORT;
+    location / {
+        proxy_pass ORIGIN$uri;
+        proxy_http_version 1.1;
+        proxy_set_header Connection '';
+        proxy_set_header Host HOST;
+        proxy_cache images;
+        proxy_cache_key $uri;
+        proxy_cache_valid 403 404 ERRORS_FOR;
+        add_header X-Cache-Status $upstream_cache_status always;
     }
 }
 ";
 
-/// A running nginx.
+/// A running cache.
 pub struct Cdn {
     /// Where viewers look.
     pub url: String,
-    _kept: Kept,
+    _nginx: Nginx,
 }
 
 impl Cdn {
@@ -61,40 +47,12 @@ impl Cdn {
 
     /// The same for one of several sites of the origin.
     pub fn of_site(host: &str, origin: &str, errors_for: Duration) -> Cdn {
-        // Other test processes may be after the same port at the same time.
-        (0..10).find_map(|_| Cdn::start_on(free_port(), host, origin, errors_for)).expect("nginx starts")
-    }
-
-    /// None if nginx ended, as it does when the port is taken.
-    fn start_on(port: u16, host: &str, origin: &str, errors_for: Duration) -> Option<Cdn> {
-        let directory = tempdir::TempDir::new();
-        let path = directory.path().to_str().expect("a path in UTF-8");
         let configuration = CONFIGURATION
-            .replace("DIRECTORY", path)
-            .replace("PORT", &port.to_string())
             .replace("ORIGIN", origin)
             .replace("HOST", host)
             .replace("ERRORS_FOR", &format!("{}s", errors_for.as_secs()));
-        fs::write(directory.path().join("nginx.conf"), configuration).unwrap();
-        let nginx = || {
-            let mut nginx = Command::new("nginx");
-            // Debian has it where the path of an ordinary user does not lead.
-            nginx.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
-            nginx.args(["-e", "stderr", "-p", path, "-c", "nginx.conf"]);
-            nginx
-        };
-        let tested = nginx().arg("-t").output().unwrap_or_else(|error| {
-            panic!("nginx is needed, for want of a CloudFront: apt-get install nginx-light ({error})")
-        });
-        assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
-        let nginx = nginx();
-        let mut kept = Kept::start(&nginx, &directory.keep());
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        let ended = wait_until("nginx listens", || {
-            let ended = kept.has_ended();
-            (ended || listens()).then_some(ended)
-        });
-        (!ended).then(|| Cdn { url: format!("http://127.0.0.1:{port}"), _kept: kept })
+        let nginx = Nginx::start(&configuration);
+        Cdn { url: format!("http://127.0.0.1:{}", nginx.port), _nginx: nginx }
     }
 }
 
@@ -135,9 +93,18 @@ fn not_there_yet(url: &str) {
     });
 }
 
+/// How long the template lets CloudFront remember an error.
+fn remembered_by_the_template() -> Duration {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/template.yaml");
+    let template = fs::read_to_string(template).unwrap();
+    let after = template.split("ErrorCode: 404, ErrorCachingMinTTL: ").nth(1).expect("it says so");
+    let (seconds, _) = after.split_once('}').expect("a list in one line");
+    Duration::from_secs(seconds.parse().unwrap())
+}
+
 #[test]
 fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
-    let (short, default) = (Duration::from_secs(1), Duration::from_secs(10));
+    let (short, default) = (remembered_by_the_template(), Duration::from_secs(10));
     let ours = Cdn::start(&engine().endpoint, short);
     let theirs = Cdn::start(&engine().endpoint, default);
     let stack = Stack::shown_by(&ours.url);

@@ -22,6 +22,7 @@ mod faults;
 mod first_run;
 #[cfg(target_os = "linux")] // it has many addresses on the loopback interface
 mod floods;
+mod front;
 #[cfg(target_os = "linux")] // it mounts a small disk in a name space
 mod full_disk;
 #[allow(dead_code, reason = "the parsers' tests, which it is shared with, use the rest")]
@@ -41,6 +42,7 @@ mod machines;
 #[cfg(target_os = "linux")] // it reads what /proc says of a process
 mod memory;
 mod metrics;
+mod nginx;
 mod outages;
 mod page;
 mod pictures;
