@@ -29,7 +29,9 @@ fn parse(text: &str) -> Option<(IpAddr, u32)> {
     let address: IpAddr = address.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
-    (bits <= most && network(address, bits) == address).then_some((address, bits))
+    // No peer is compared in the form of IPv6 that stands for an address of IPv4, so none would ever be in such a network.
+    let is_canonical = address.to_canonical() == address;
+    (is_canonical && bits <= most && network(address, bits) == address).then_some((address, bits))
 }
 
 /// Where this machine itself reaches what listens at `address`, which may stand for all of its addresses.
@@ -80,6 +82,7 @@ mod tests {
             "a",
             "::/129",
             "1.2.3.4,",
+            "::ffff:10.0.0.7",
         ] {
             assert_eq!(bad.parse::<Networks>(), Err(()), "{bad:?}");
         }

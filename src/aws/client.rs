@@ -65,6 +65,9 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// The most bytes that a successful answer may have.
     pub max_bytes: usize,
+    /// What a successful answer must be said to be, where anything else is no answer of the service: an object has the type that
+    /// it was stored with.
+    pub content_type: Option<&'static str>,
     /// How long the service waits before it answers, by the nature of the call: a long poll's wait, otherwise zero.
     pub wait: Duration,
     /// How long all attempts may take together, besides `wait`: [`CALL_BUDGET`] unless somebody cannot wait that long.
@@ -224,6 +227,11 @@ impl Client {
             .map_err(|e| Failure::Lost(format!("{status}, then {e}")))?;
         if body.len() > call.max_bytes {
             return Err(Failure::TooLarge { max_bytes: call.max_bytes });
+        }
+        // A web page of something in between must not pass for an object.
+        let content_type = head.headers.get("content-type");
+        if call.content_type.is_some_and(|expected| content_type.is_none_or(|found| found != expected)) {
+            return Err(not_from_aws(status));
         }
         // S3 may begin to answer 200 before it is done. What it answers to PUT and DELETE is empty, unless it is an error.
         if call.service == sign::S3 && matches!(call.method, "PUT" | "DELETE") && !body.is_empty() {

@@ -57,6 +57,7 @@ impl S3Store {
             headers: Vec::new(),
             body: &[],
             max_bytes: MAX_ANSWER_BYTES,
+            content_type: None,
             wait: Duration::ZERO,
             budget: CALL_BUDGET,
         }
@@ -73,7 +74,8 @@ impl S3Store {
     /// The object's headers, or none if there is no object. An answer to HEAD has no words, so a bucket that is not there
     /// looks like an object that is not there; `check` tells them apart.
     fn head(&self, key: &Key) -> Result<Option<Reply>, StoreError> {
-        match self.client.call(&self.call("S3 HeadObject", "HEAD", key)) {
+        let content_type = Some(key.format.content_type());
+        match self.client.call(&Call { content_type, ..self.call("S3 HeadObject", "HEAD", key) }) {
             Ok(reply) => Ok(Some(reply)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(failed(error)),
@@ -121,7 +123,8 @@ impl Store for S3Store {
     }
 
     fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
-        match self.client.call(&Call { max_bytes, ..self.call("S3 GetObject", "GET", key) }) {
+        let content_type = Some(key.format.content_type());
+        match self.client.call(&Call { max_bytes, content_type, ..self.call("S3 GetObject", "GET", key) }) {
             Ok(reply) => Ok(reply.body),
             Err(error) if code(&error) == "NoSuchKey" => Err(StoreError::NotFound(*key)),
             Err(AwsError { failure: Failure::TooLarge { max_bytes }, .. }) => {
@@ -222,7 +225,7 @@ mod tests {
         let server = Loopback::answering(vec![exists_already()]);
         assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Exists(_))));
         // The first attempt failed, and then there is an object, but not ours.
-        let theirs = answer("200 OK", &[("x-amz-meta-upload", "theirs")], "");
+        let theirs = answer("200 OK", &[("x-amz-meta-upload", "theirs"), ("Content-Type", "image/png")], "");
         let server = Loopback::answering(vec![answer("503 X", &[], ""), exists_already(), theirs]);
         assert!(matches!(on(&server).create(&key(), b"x"), Err(StoreError::Exists(_))));
     }
@@ -247,7 +250,9 @@ mod tests {
                         String::new()
                     }
                     1 => exists_already(),
-                    _ => answer("200 OK", &[("x-amz-meta-upload", &upload)], ""),
+                    _ => {
+                        answer("200 OK", &[("x-amz-meta-upload", &upload), ("Content-Type", "image/png")], "")
+                    }
                 };
                 connection.write_all(reply.as_bytes()).unwrap();
             }
@@ -288,6 +293,16 @@ mod tests {
         let start = std::time::Instant::now();
         on(&Loopback::silent()).take_back(&key());
         assert!(start.elapsed() < TAKE_BACK_BUDGET + Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_web_page_is_no_object() {
+        let page = answer("200 OK", &[("Content-Type", "text/html")], "<html>Log in</html>");
+        let object = answer("200 OK", &[("Content-Type", "image/png")], "picture");
+        let server = Loopback::answering(vec![page.clone(), object.clone(), page, object]);
+        assert_eq!(on(&server).get(&key(), 100).unwrap(), b"picture");
+        assert!(on(&server).exists(&key()).unwrap());
+        assert_eq!(server.requests().len(), 4);
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl SqsQueue {
             ],
             body: request.to_string().as_bytes(),
             max_bytes: MAX_ANSWER_BYTES,
+            content_type: None,
             wait,
             budget,
         });

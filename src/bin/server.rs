@@ -140,7 +140,7 @@ fn serve(
     shutdown: &Shutdown,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
-    metrics::start(config.metrics_listen.as_deref(), Shown { server: true, worker: api.serves_objects })?;
+    metrics::start(config.metrics_listen.as_deref(), Shown { server: true, worker: local.is_some() })?;
     let has_page = api.page.is_some();
     let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
     let address = server.address();

@@ -94,10 +94,14 @@ impl LocalStore {
         let mut file = File::create_new(temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        drop(file); // at most one descriptor at a time
         let directory = self.directory(key);
         make_directory(&directory)?;
-        publish(temporary, &self.path(key))?;
-        File::open(&directory)?.sync_all() // a name is safe once its directory is
+        let directory = File::open(&directory)?; // for want of a descriptor nothing is to be half done
+        let path = self.path(key);
+        publish(temporary, &path)?;
+        // A name is safe once its directory is. One that may not be is taken back.
+        directory.sync_all().inspect_err(|_| drop(fs::remove_file(&path)))
     }
 }
 

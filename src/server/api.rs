@@ -91,7 +91,7 @@ struct Call {
     head: Head,
     peer: String,
     client: String,
-    body_ms: u64,
+    body_took: Duration,
     body: Vec<u8>,
 }
 
@@ -175,12 +175,12 @@ impl Api {
         match answered {
             Ok(answer) if answer.status == 202 => answer, // it has logged more than this
             Ok(answer) => {
-                log_request(call, answer.status, answer.body.len(), began, None);
+                log_request(call, &answer, began, None);
                 answer
             }
             Err(refusal) => {
                 let answer = Answer::from(refusal.clone());
-                log_request(call, answer.status, answer.body.len(), began, Some(&refusal.message));
+                log_request(call, &answer, began, Some(&refusal.message));
                 answer
             }
         }
@@ -199,7 +199,7 @@ impl Api {
         self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
         let queue = began.elapsed() - store;
         SERVER.upload_bytes.add(image.len() as u64);
-        SERVER.body.observe(Duration::from_millis(call.body_ms));
+        SERVER.body.observe(call.body_took);
         SERVER.store.observe(store);
         SERVER.queue.observe(queue);
         log::info(
@@ -214,7 +214,7 @@ impl Api {
                 ("width", &inspected.width),
                 ("height", &inspected.height),
                 ("format", &original.format.extension()),
-                ("body_ms", &call.body_ms),
+                ("body_ms", &call.body_took.as_millis()),
                 ("store_ms", &store.as_millis()),
                 ("queue_ms", &queue.as_millis()),
             ],
@@ -313,18 +313,21 @@ fn unless_known(call: &Call, mut headers: Vec<(&'static str, String)>, body: Vec
     Answer { status: if known { 304 } else { 200 }, headers, body } // a 304 is sent without, but for its length
 }
 
-fn log_request(call: &Call, status: u16, sent_bytes: usize, began: Instant, error: Option<&str>) {
+fn log_request(call: &Call, answer: &Answer, began: Instant, error: Option<&str>) {
     let (ms, body_bytes) = (began.elapsed().as_millis(), call.body.len());
+    let body_ms = call.body_took.as_millis();
+    let is_headers_only = answer.status == 304 || call.head.method == "HEAD";
+    let sent_bytes = if is_headers_only { 0 } else { answer.body.len() };
     let mut fields: Vec<(&str, &dyn Display)> = vec![
         ("request", &call.id),
         ("peer", &call.peer),
         ("client", &call.client),
         ("method", &call.head.method),
         ("target", &call.head.target),
-        ("status", &status),
+        ("status", &answer.status),
         ("body_bytes", &body_bytes),
         ("sent_bytes", &sent_bytes),
-        ("body_ms", &call.body_ms),
+        ("body_ms", &body_ms),
         ("ms", &ms),
     ];
     if let Some(error) = &error {
@@ -362,8 +365,8 @@ fn read_call(request: &tiny_http::Request, bodies: &gate::Bodies) -> Call {
     let id = header(gate::REQUEST).unwrap_or_default();
     let peer = header(gate::PEER).unwrap_or_default();
     let client = header(gate::CLIENT).unwrap_or_default();
-    let body_ms = header(gate::BODY_MS).and_then(|ms| ms.parse().ok()).unwrap_or_default();
-    Call { id, head, peer, client, body_ms, body }
+    let body_us = header(gate::BODY_US).and_then(|us| us.parse().ok()).unwrap_or_default();
+    Call { id, head, peer, client, body_took: Duration::from_micros(body_us), body }
 }
 
 fn respond(request: tiny_http::Request, mut answer: Answer) -> std::io::Result<()> {

@@ -30,7 +30,8 @@ use crate::networks::Networks;
 const SERVER: &str = "my-little-image-sharer";
 
 /// How long requests in hand may take to finish once the server is told to stop. An upload that has just begun takes 20
-/// seconds for its body at most, and a few more for the store and the queue.
+/// seconds for its body at most, and some milliseconds for a store and a queue that are well. Their worst is 40 s more: a client
+/// that is cut off then has no answer, and comes again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running server.

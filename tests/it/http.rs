@@ -5,6 +5,7 @@ use std::fs;
 use image::ImageFormat;
 
 use crate::curl::{Reply, curl, upload, upload_accepting, upload_with};
+use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{LocalServer, tempdir::TempDir};
 use crate::raw::Client;
@@ -248,13 +249,15 @@ fn row_400_too_many_pixels() {
 #[test]
 fn row_503() {
     let server = LocalServer::start();
-    let url = upload(&server.url, &pictures::jpeg(64, 64)).urls().original;
+    let picture = pictures::jpeg(64, 64);
+    let urls = upload(&server.url, &picture).urls();
+    all_answer(&urls, &picture, "jpg"); // or its job would put something there meanwhile
     fs::remove_dir_all(server.directory()).unwrap();
-    let reply = upload(&server.url, &pictures::jpeg(64, 64));
+    let reply = upload(&server.url, &picture);
     refused(&reply, 503, reply.header("X-Request-Id").expect("a request id"));
     assert!(reply.header("Retry-After").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
     assert!(!server.directory().exists(), "nothing half-done is left");
-    assert_eq!(curl(&[&url]).status, 404);
+    assert_eq!(curl(&[&urls.original]).status, 404);
 }
 
 #[test]

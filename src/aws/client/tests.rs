@@ -18,6 +18,7 @@ fn put(server: &Loopback) -> Call<'static> {
         headers: vec![("content-type", "image/png".to_string())],
         body: b"picture",
         max_bytes: 1000,
+        content_type: None,
         wait: Duration::ZERO,
         budget: CALL_BUDGET,
     }

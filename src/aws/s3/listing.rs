@@ -88,6 +88,7 @@ pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> Call<'static> {
         headers: Vec::new(),
         body: &[],
         max_bytes: MAX_ANSWER_BYTES,
+        content_type: None,
         wait: Duration::ZERO,
         budget: CALL_BUDGET,
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::networks::{Networks, network};
 
-/// Of a client that has an IPv6 address.
+/// The bits of an IPv6 address that all of one customer's have.
 const IPV6_BITS: u32 = 64;
 
 /// A client's share is the whole divided by this. Behind one address may be an office, and a browser takes six connections.

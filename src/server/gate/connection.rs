@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::clients::Place;
 use super::forward::{self, Asked};
-use super::{Buffered, Shared, Wait, server_full};
+use super::{Awaited, Buffered, Shared, Wait, server_full};
 use crate::counter::Held;
 use crate::format::MAX_IMAGE_BYTES;
 use crate::server::head::{self, Head};
@@ -21,7 +21,8 @@ const FRAMING_BYTES: usize = 16 * 1024;
 /// The longest body: the largest image, the other fields, and their framing.
 pub const MAX_BODY_BYTES: usize = MAX_IMAGE_BYTES + MAX_OTHER_BYTES + FRAMING_BYTES;
 
-/// From the first wait to the end of the head. A head is one packet or two.
+/// From when it was accepted, or on a connection that was in use from the first byte, to the end of the head, which is one
+/// packet or two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// From the end of the head to the end of the body: 1 MiB at 52 KB/s.
@@ -76,6 +77,8 @@ type Stay = (Held, Option<Place>);
 enum End {
     /// With an answer that says what is wrong.
     Refused(Refusal),
+    /// With the answer to its last request.
+    Answered,
     /// Without: the client is gone, or has no request under way.
     Silent,
 }
@@ -98,19 +101,28 @@ pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>, mut wait
     while end.is_ok() {
         number += 1;
         asked = new();
-        let wait = wait.take().unwrap_or_else(|| shared.wait(connection, asked.client, Halt::Read));
+        let wait = wait.take().unwrap_or_else(|| shared.wait(connection, asked.client, Awaited::Head));
         let head_bytes = connection.read_head(&mut buffer, number == 1);
         drop(wait);
         end = head_bytes.and_then(|head_bytes| {
+            if connection.is_evicted() {
+                return Err(server_full().into()); // this head came before it was told to go
+            }
             asked.head = head::parse(&buffer[..head_bytes])?;
             buffer.drain(..head_bytes);
             exchange(connection, shared, &mut buffer, number, &mut asked, &mut in_hand)
         });
     }
-    let Err(End::Refused(refusal)) = end else { return };
-    asked.log_refusal(&refusal);
-    let _wait = shared.wait(connection, asked.client, Halt::Both);
-    if connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT).is_ok() {
+    let _wait = shared.wait(connection, asked.client, Awaited::Answer);
+    let answered = match end {
+        Err(End::Refused(refusal)) => {
+            asked.log_refusal(&refusal);
+            connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT).is_ok()
+        }
+        Err(End::Answered) => true,
+        Err(End::Silent) | Ok(()) => false,
+    };
+    if answered {
         connection.linger();
     }
     drop(in_hand); // a drain waits until the client has seen its answer
@@ -140,30 +152,32 @@ fn exchange(
         return Err(Refusal::new(413, MultipartError::ImageTooLarge.to_string()).into());
     }
     let began = Instant::now();
-    let wait = shared.wait(connection, asked.client, Halt::Read);
+    let wait = shared.wait(connection, asked.client, Awaited::Body);
     let body = connection.read_body(&asked.head, buffer, shared)?;
     drop(wait);
-    asked.body_ms = began.elapsed().as_millis();
+    asked.body_took = began.elapsed();
 
     let mut answer = forward::forward(shared, asked, body)?;
     if close {
         forward::say_close(&mut answer.bytes);
     }
-    let wait = shared.wait(connection, asked.client, Halt::Both);
+    let wait = shared.wait(connection, asked.client, Awaited::Answer);
     connection.write(&answer.bytes, WRITE_TIMEOUT).map_err(|_| End::Silent)?;
     drop(wait);
     if connection.client.is_none() {
         connection.keep(None);
     }
     *in_hand = None;
-    if close { Err(End::Silent) } else { Ok(()) }
+    if close { Err(End::Answered) } else { Ok(()) }
 }
 
 /// A place for a request that came by a trusted proxy, in the share of whoever it says that it took it from.
 fn take_place(shared: &Shared, asked: &mut Asked) -> Result<Option<Place>, Refusal> {
     asked.client = shared.clients.of_forwarded(asked.head.forwarded_for.as_deref());
     match asked.client.map(|client| shared.clients.take(client)) {
-        Some((place, false)) if !shared.evict_oldest_of(place.share) => Err(server_full()),
+        Some((place, false)) if !shared.evict_oldest(|waiter| waiter.share == Some(place.share)) => {
+            Err(server_full())
+        }
         taken => Ok(taken.map(|(place, _)| place)),
     }
 }
@@ -242,7 +256,9 @@ impl Connection {
         let mut filled = length.min(buffer.len());
         body.bytes[..filled].copy_from_slice(&buffer[..filled]);
         buffer.drain(..filled);
-        body.charge(filled)?;
+        if !body.charge(filled) {
+            return Err(server_full().into());
+        }
         if head.expects_continue && filled == 0 {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n", WRITE_TIMEOUT).map_err(|_| End::Silent)?;
         }
@@ -253,7 +269,9 @@ impl Connection {
                 Ok(0) => return Err(self.cut_short()),
                 Ok(read) => {
                     filled += read;
-                    body.charge(read)?;
+                    if !body.charge(read) {
+                        return Err(server_full().into());
+                    }
                 }
                 Err(error) if is_timeout(&error) => return Err(too_slow("body", BODY_TIMEOUT).into()),
                 Err(_) => return Err(self.gone()),
@@ -262,7 +280,7 @@ impl Connection {
         Ok(body)
     }
 
-    fn is_evicted(&self) -> bool {
+    pub(super) fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::SeqCst)
     }
 
@@ -280,11 +298,17 @@ impl Connection {
             .into()
     }
 
-    /// One read, of at least a byte unless the client is done. `deadline` is absolute: a client that sends a byte now and
-    /// then gains nothing by it.
+    /// One read, of at least a byte unless the client is done, or was told to go: what it had sent by then could be read still.
+    /// `deadline` is absolute: a client that sends a byte now and then gains nothing by it.
     fn read(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(time_left(deadline)?))?;
-        (&self.stream).read(buffer)
+        loop {
+            self.stream.set_read_timeout(Some(time_left(deadline)?))?;
+            match (&self.stream).read(buffer) {
+                _ if self.is_evicted() => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {} // the process was stopped for a while
+                read => return read,
+            }
+        }
     }
 
     /// Writes all, within `timeout` in all.
@@ -292,9 +316,11 @@ impl Connection {
         let deadline = Instant::now() + timeout;
         while !bytes.is_empty() {
             self.stream.set_write_timeout(Some(time_left(deadline)?))?;
-            match (&self.stream).write(bytes)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => bytes = &bytes[written..],
+            match (&self.stream).write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const USUAL_ANSWER_BYTES: usize = 4 * 1024;
 /// For a free handler. Who waits longer would rather try again.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For a handler's answer. The store and the queue, with all their retries, take a third of this at worst; a handler that
+/// For a handler's answer. The store and the queue, with all their retries, take a third of this at worst; one that
 /// takes longer hangs, on a disk for one, and the process ends before all of them do.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -39,8 +40,8 @@ pub const PEER: &str = "X-Gate-Peer";
 /// Tells the api for whom: the peer, unless that is a trusted proxy.
 pub const CLIENT: &str = "X-Gate-Client";
 
-/// Tells the api how many milliseconds the body took to arrive.
-pub const BODY_MS: &str = "X-Gate-Body-Ms";
+/// Tells the api how many microseconds the body took to arrive.
+pub const BODY_US: &str = "X-Gate-Body-Us";
 
 /// Tells the api where its body lies.
 pub const BODY: &str = "X-Gate-Body";
@@ -81,13 +82,14 @@ pub(super) struct Asked {
     /// Whose share it takes of.
     pub(super) client: Option<IpAddr>,
     pub(super) head: Head,
-    pub(super) body_ms: u128,
+    /// For the body to arrive.
+    pub(super) body_took: Duration,
 }
 
 impl Asked {
     /// Before anything has arrived.
     pub(super) fn new(peer: SocketAddr, client: Option<IpAddr>) -> Asked {
-        Asked { request: request_id(), peer, client, head: Head::default(), body_ms: 0 }
+        Asked { request: request_id(), peer, client, head: Head::default(), body_took: Duration::ZERO }
     }
 
     /// Who is asking, as far as is known.
@@ -146,16 +148,17 @@ pub(super) fn forward<'a>(
     };
     let length = bytes.len();
     let mut answer = Buffered::new(bytes, shared);
-    answer.charge(length)?;
+    // It is sent in any case: what it says has been done. If nobody else gives way, no more are made than there are handlers.
+    answer.charge(length);
     Ok(answer)
 }
 
 fn canonical_head(asked: &Asked, body: u64) -> String {
-    let Asked { request, peer, head, body_ms, .. } = asked;
-    let client = asked.client();
+    let Asked { request, peer, head, .. } = asked;
+    let (client, body_us) = (asked.client(), asked.body_took.as_micros());
     let mut text = format!(
         "{} {} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Length: 0\r\n\
-         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{CLIENT}: {client}\r\n{BODY_MS}: {body_ms}\r\n{BODY}: {body}\r\n",
+         {REQUEST}: {request}\r\n{PEER}: {peer}\r\n{CLIENT}: {client}\r\n{BODY_US}: {body_us}\r\n{BODY}: {body}\r\n",
         head.method, head.target,
     );
     let passed_on = [("Content-Type", &head.content_type), ("If-None-Match", &head.if_none_match)];
@@ -170,8 +173,10 @@ fn canonical_head(asked: &Asked, body: u64) -> String {
 
 fn ask(shared: &Shared, head: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(&shared.private_socket).inspect_err(|error| {
-        // Nobody listens: tiny_http's accept thread has ended, and it does not come back.
-        if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
+        // Nobody listens: tiny_http's accept thread has ended, and it does not come back. After a drain the socket is gone, and
+        // a worker in this process may still be finishing its jobs.
+        let is_closed = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+        if is_closed && !shared.draining.load(Ordering::SeqCst) {
             end_process("the private socket is closed");
         }
     })?;

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use clients::{Clients, share_of};
 use connection::Connection;
-pub use forward::{BODY, BODY_MS, Bodies, CLIENT, PEER, REQUEST};
+pub use forward::{BODY, BODY_US, Bodies, CLIENT, PEER, REQUEST};
 
 use super::head::Head;
 use super::refusal::Refusal;
@@ -47,8 +47,10 @@ pub const MAX_CONNECTIONS: usize = 2048;
 /// Connections past that which are still told why they are turned away; any more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 
-/// How long accepting pauses when even these are too many, for those who were told to go to be gone.
+/// How long accepting pauses when even these are too many, for those who were told to go to be gone: for one more who is to be
+/// turned away hardly, and for one who has been let in as long as a machine full of threads takes to let them end.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(100);
+const LET_IN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Requests handled at a time, each by a thread of tiny_http's pool. A handler mostly waits for the store and the queue,
 /// some 50 ms on AWS, so that 64 are over 1,000 uploads a second.
@@ -111,8 +113,15 @@ struct Waiter {
     connection: Arc<Connection>,
     /// Of whose share it takes, if of any.
     share: Option<IpAddr>,
-    /// How it is to be closed if it has to give way.
-    halt: Halt,
+    awaited: Awaited,
+}
+
+/// What a client is to send, or to take.
+#[derive(Clone, Copy, PartialEq)]
+enum Awaited {
+    Head,
+    Body,
+    Answer,
 }
 
 /// That a connection waits for its client, until it is dropped.
@@ -130,7 +139,8 @@ impl Drop for Wait {
 impl Waiter {
     /// False if that makes no room, because the connection has none any more: it is still telling its client to come again.
     fn give_way(&self) -> bool {
-        let made_room = self.connection.evict(self.halt);
+        let halt = if self.awaited == Awaited::Answer { Halt::Both } else { Halt::Read };
+        let made_room = self.connection.evict(halt);
         SERVER.evicted.add(u64::from(made_room));
         made_room
     }
@@ -225,7 +235,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                     "accept_failed",
                     &[("error", &error), ("connections", &shared.connections.count())],
                 );
-                shared.evict_oldest();
+                shared.evict_oldest(|_| true);
                 thread::sleep(ACCEPT_PAUSE); // nothing can be waited on: what is short is the system's
             }
         }
@@ -241,17 +251,19 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let client = shared.clients.of_peer(peer.ip());
     let place = client.map(|client| shared.clients.take(client));
     let turned_away = match &place {
-        Some((place, false)) => !shared.evict_oldest_of(place.share),
-        _ => is_full && !shared.evict_oldest(),
+        Some((place, false)) => !shared.evict_oldest(|waiter| waiter.share == Some(place.share)),
+        _ => is_full && !shared.evict_oldest(|_| true),
     };
     let most = shared.max_connections + MAX_TURNED_AWAY;
-    if !shared.connections.wait_for_at_most(most, TURN_AWAY_TIMEOUT) {
+    let timeout = if turned_away { TURN_AWAY_TIMEOUT } else { LET_IN_TIMEOUT };
+    if !shared.connections.wait_for_at_most(most, timeout) {
+        SERVER.evicted.add(1);
         return;
     }
     let stay = (!turned_away).then(|| (stay, place.map(|(place, _)| place)));
     let connection = Arc::new(Connection::new(stream, peer, client, stay));
     // It can give way from here on, even if the machine is so busy that its thread does not come to run.
-    let wait = (!turned_away).then(|| shared.wait(&connection, client, Halt::Read));
+    let wait = (!turned_away).then(|| shared.wait(&connection, client, Awaited::Head));
     let shared = shared.clone();
     let thread = thread::Builder::new().name("connection".into()).stack_size(STACK_BYTES);
     let spawned = thread.spawn(move || {
@@ -269,10 +281,15 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Until what this returns is dropped, the connection may be told to give way by closing it as `halt` says.
+    /// Until what this returns is dropped, the connection may be told to give way.
     /// `client` is whose share it takes of, if it is known.
-    fn wait(self: &Arc<Shared>, connection: &Arc<Connection>, client: Option<IpAddr>, halt: Halt) -> Wait {
-        let waiter = Waiter { connection: connection.clone(), share: client.map(share_of), halt };
+    fn wait(
+        self: &Arc<Shared>,
+        connection: &Arc<Connection>,
+        client: Option<IpAddr>,
+        awaited: Awaited,
+    ) -> Wait {
+        let waiter = Waiter { connection: connection.clone(), share: client.map(share_of), awaited };
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
@@ -280,16 +297,10 @@ impl Shared {
         Wait { shared: self.clone(), number }
     }
 
-    /// Closes the connection that has kept the gate waiting longest, to make room. False if none does.
-    fn evict_oldest(&self) -> bool {
-        let oldest_first = || self.waiting().by_age.pop_first();
-        std::iter::from_fn(oldest_first).any(|(_, oldest)| oldest.give_way())
-    }
-
-    /// The same among those that take of this share.
-    fn evict_oldest_of(&self, share: IpAddr) -> bool {
+    /// Closes that of these connections which has kept the gate waiting longest, to make room. False if none does.
+    fn evict_oldest(&self, which: impl Fn(&Waiter) -> bool) -> bool {
         let mut waiting = self.waiting();
-        let mut oldest_first = waiting.by_age.extract_if(.., |_, waiter| waiter.share == Some(share));
+        let mut oldest_first = waiting.by_age.extract_if(.., |_, waiter| which(waiter));
         oldest_first.any(|(_, oldest)| oldest.give_way())
     }
 }
@@ -306,15 +317,13 @@ impl<'a> Buffered<'a> {
         Buffered { bytes, shared, charged: 0 }
     }
 
-    /// Counts `bytes` more of them. When that is too much the oldest connection gives way, which may be this one.
-    fn charge(&mut self, bytes: usize) -> Result<(), Refusal> {
+    /// Counts `bytes` more of them. When that is too much the oldest connection that holds some gives way, which may be this
+    /// one. False if there is none.
+    fn charge(&mut self, bytes: usize) -> bool {
         self.charged += bytes;
         let before = self.shared.buffered_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > MAX_BUFFERED_BYTES && !self.shared.evict_oldest() {
-            Err(server_full())
-        } else {
-            Ok(())
-        }
+        let is_too_much = before + bytes > MAX_BUFFERED_BYTES;
+        !is_too_much || self.shared.evict_oldest(|waiter| waiter.awaited != Awaited::Head)
     }
 }
 
@@ -330,6 +339,8 @@ fn server_full() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     fn shared() -> Arc<Shared> {
@@ -362,17 +373,60 @@ mod tests {
             Arc::new(Connection::new(stream, peer, Some(client), Some(stay)))
         };
         let evictions: [&dyn Fn() -> bool; 2] =
-            [&|| shared.evict_oldest(), &|| shared.evict_oldest_of(client)];
+            [&|| shared.evict_oldest(|_| true), &|| shared.evict_oldest(|one| one.share == Some(client))];
         for evict in evictions {
             let (first, second) = (connect(), connect());
-            let _waits = [&first, &second].map(|one| shared.wait(one, Some(client), Halt::Read));
+            let _waits = [&first, &second].map(|one| shared.wait(one, Some(client), Awaited::Head));
             assert!(evict());
             assert_eq!(shared.staying.count(), 1, "it takes no room although it has not ended");
             assert!(shared.clients.take(client).1, "nor a place in its share");
-            let _first_again = shared.wait(&first, Some(client), Halt::Both);
+            let _first_again = shared.wait(&first, Some(client), Awaited::Answer);
             assert!(evict());
             assert_eq!(shared.staying.count(), 0);
             assert!(!evict(), "nobody is left who takes room");
         }
+    }
+
+    /// To close one that waits for the next request would free none.
+    #[test]
+    fn memory_is_freed_by_who_holds_some() {
+        let shared = shared();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let peer = stream.peer_addr().unwrap();
+            Arc::new(Connection::new(stream, peer, None, Some((shared.staying.add(), None))))
+        };
+        let (idle, holder) = (connect(), connect());
+        let _idle = shared.wait(&idle, None, Awaited::Head);
+        let holders = shared.wait(&holder, None, Awaited::Body);
+        let mut body = Buffered::new(Vec::new(), &shared);
+        assert!(body.charge(MAX_BUFFERED_BYTES));
+        assert_eq!(shared.staying.count(), 2);
+        assert!(body.charge(1));
+        assert!(holder.is_evicted() && !idle.is_evicted());
+        drop(holders);
+        assert!(!body.charge(1), "nobody is left who holds any");
+    }
+
+    /// What it had sent before lies ready to be read, and would keep it busy.
+    #[test]
+    fn who_is_told_to_go_is_not_listened_to() {
+        let shared = shared();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let connection = Arc::new(Connection::new(stream, peer, None, Some((shared.staying.add(), None))));
+        let wait = shared.wait(&connection, None, Awaited::Head);
+        for _ in 0..3 {
+            client.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        }
+        assert!(shared.evict_oldest(|_| true));
+        connection::serve(&connection, &shared, Some(wait));
+        drop(connection);
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 503 ") && answers.contains("The server is full"), "{answers}");
+        assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
     }
 }
