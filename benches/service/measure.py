@@ -140,7 +140,7 @@ def store_originals(engine, pictures):
     for number, picture in enumerate(pictures):
         id = f"{number:032x}"
         key = f"{id}/original.jpg"
-        client("s3", engine).put_object(Bucket=BUCKET, Key=key, Body=pathlib.Path(picture["path"]).read_bytes())
+        client("s3", engine).put_object(Bucket=BUCKET, Key=key, Body=pathlib.Path(picture["path"]).read_bytes(), ContentType="image/jpeg")
         job = {"version": 1, "id": id, "original": key, "thumbnails": "jpg", "uploaded_at_ms": time.time_ns() // 1_000_000}
         messages.append(json.dumps(job))
     return messages
@@ -187,13 +187,16 @@ def measure_worker(name, engine, pictures, jobs):
     messages = store_originals(engine, pictures)
     work(worker, engine, messages, WARM_UP_JOBS)
     with PeakMemory(worker) as peak:
-        before = worker.cpu_seconds()
+        before = worker.cpu_seconds(), engine.cpu_seconds(), time.monotonic()
         rate = work(worker, engine, messages, jobs)
-        cpu_ms = (worker.cpu_seconds() - before) * 1000 / jobs
+        seconds = time.monotonic() - before[2]
+        cpu_ms = (worker.cpu_seconds() - before[0]) * 1000 / jobs
+        engine_ms = (engine.cpu_seconds() - before[1]) * 1000 / jobs
     if engine.store_ms == 0:
         check_worker(worker, engine, pictures)
     worker.stop()
-    return result | {"cpu_ms": cpu_ms, "rate": rate, "peak_mib": peak.mib}
+    busy = cpu_ms * jobs / 1000 / seconds
+    return result | {"cpu_ms": cpu_ms, "rate": rate, "busy": busy, "engine_ms": engine_ms, "peak_mib": peak.mib}
 
 
 # All of it

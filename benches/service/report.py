@@ -57,13 +57,15 @@ def workers(results, real, pictures):
     print(f"## Worker: {len(pictures)} JPEGs of 2 to 12 megapixels and about 1 MB\n")
 
     def cell(one):
-        return f"{one['cpu_ms']:.0f} ({one['rate']:.1f})"
+        return f"{one['cpu_ms']:.0f} ({one['rate']:.1f}, {one['busy']:.1f})"
 
     label = {delay: f"S3 answers after {delay} ms" for delay in delays} | {0: "S3 answers at once"}
     rows = [[label[delay]] + [cell(results[name][delay]) for name in WORKERS] for delay in delays]
     rows.append(["roto-aws for engine"] + [cell(real[name][0]) for name in WORKERS])
     rows.append(["MiB idle / at most"] + [memory(results[name][0]) for name in WORKERS])
-    table(["CPU ms a job (jobs/s)", *WORKERS.values()], rows)
+    table(["CPU ms a job (jobs/s, cores busy)", *WORKERS.values()], rows)
+    engine = max(results[name][delay]["engine_ms"] for name in WORKERS for delay in delays)
+    print(f"The engine takes up to {engine:.2f} ms of CPU a job.\n")
     for name, most in (("node", MAX_OF_NODE), ("python", MAX_OF_PYTHON)):
         for delay in delays:
             ratio = results["ours"][delay]["cpu_ms"] / results[name][delay]["cpu_ms"]

@@ -10,6 +10,7 @@ import time
 import uuid
 
 import boto3
+from botocore.config import Config
 from flask import Flask, abort, request
 from PIL import Image
 
@@ -26,8 +27,10 @@ FORMATS = {
 
 app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = MAX_IMAGE_BYTES + 64 * 1024  # room for the multipart's framing
-s3 = boto3.client("s3")
-sqs = boto3.client("sqs")
+# A connection to each for each thread of gunicorn's.
+config = Config(max_pool_connections=16)
+s3 = boto3.client("s3", config=config)
+sqs = boto3.client("sqs", config=config)
 
 
 @app.get("/healthz")

@@ -230,8 +230,12 @@ impl Client {
         }
         // A web page of something in between must not pass for an object.
         let content_type = head.headers.get("content-type");
-        if call.content_type.is_some_and(|expected| content_type.is_none_or(|found| found != expected)) {
-            return Err(not_from_aws(status));
+        if let Some(expected) =
+            call.content_type.filter(|expected| content_type.is_none_or(|found| found != expected))
+        {
+            return Err(Failure::Lost(format!(
+                "{status}, then what is no object of the type {expected}: {content_type:?}"
+            )));
         }
         // S3 may begin to answer 200 before it is done. What it answers to PUT and DELETE is empty, unless it is an error.
         if call.service == sign::S3 && matches!(call.method, "PUT" | "DELETE") && !body.is_empty() {

@@ -95,7 +95,7 @@ impl Engine {
                 store.put(key, request.body);
                 (200, "application/xml", Arc::default())
             }
-            ("GET", Some(object)) => (200, "application/octet-stream", object),
+            ("GET", Some(object)) => (200, "image/jpeg", object), // as all are
             ("GET", None) => error(404, "<Error><Code>NoSuchKey</Code></Error>"),
             _ => error(501, "<Error><Code>NotImplemented</Code></Error>"),
         }
