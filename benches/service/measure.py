@@ -140,7 +140,8 @@ def store_originals(engine, pictures):
     for number, picture in enumerate(pictures):
         id = f"{number:032x}"
         key = f"{id}/original.jpg"
-        client("s3", engine).put_object(Bucket=BUCKET, Key=key, Body=pathlib.Path(picture["path"]).read_bytes(), ContentType="image/jpeg")
+        image = pathlib.Path(picture["path"]).read_bytes()
+        client("s3", engine).put_object(Bucket=BUCKET, Key=key, Body=image, ContentType="image/jpeg")
         job = {"version": 1, "id": id, "original": key, "thumbnails": "jpg", "uploaded_at_ms": time.time_ns() // 1_000_000}
         messages.append(json.dumps(job))
     return messages
