@@ -158,7 +158,10 @@ function pageTest(name, options, body) {
     const expected = text => (options.expected ?? []).some(part => text.includes(part));
     page.on('pageerror', error => complaints.push(String(error)));
     page.on('console', message => {
-      if (['error', 'warning'].includes(message.type()) && !expected(message.text())) complaints.push(message.text());
+      // A busy machine may not have made a thumbnail when it is first looked for.
+      const isTooEarly = message.text().includes('status of 404') && /\/(small|medium|large)\./.test(message.location().url);
+      const isBad = ['error', 'warning'].includes(message.type()) && !isTooEarly && !expected(message.text());
+      if (isBad) complaints.push(message.text());
     });
     await page.addInitScript(() => {
       addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.violatedDirective}`));

@@ -5,8 +5,6 @@ const fs = require('node:fs');
 const { crc32, deflateSync } = require('node:zlib');
 const { waitUntil, pageTest, stopClock, picture, choose, card, ready } = require('./fixture.js');
 
-const NOT_THERE = 'the server responded with a status of 404';
-
 // A PNG of 39 million pixels, all black: little to send and much to decode.
 function heavy() {
   const side = 6_250;
@@ -41,7 +39,6 @@ function looks(page, size) {
 
 pageTest('a worker that is slow', {
   settings: () => ({ WORKER_JOBS: '1' }),
-  expected: [NOT_THERE],
 }, async ({ page, server }) => {
   const seen = looks(page, 'large');
   await keepBusy(server, 12);
@@ -64,7 +61,6 @@ pageTest('a cache that remembers for 10 seconds that there was nothing', {
       proxy_cache_valid 200 1h;
       proxy_cache_valid 404 10s;
     }`,
-  expected: [NOT_THERE],
 }, async ({ page, server, nginx, port }) => {
   await keepBusy(server, 8);
   await choose(page, [await picture(page)]);
@@ -74,7 +70,7 @@ pageTest('a cache that remembers for 10 seconds that there was nothing', {
   assert.deepEqual([looks[0], looks[1], looks.at(-1)], ['404 MISS', '404 HIT', '200 EXPIRED'], `${looks}`);
 });
 
-pageTest('a thumbnail that does not come, until it does', { expected: [NOT_THERE] }, async ({ page, server }) => {
+pageTest('a thumbnail that does not come, until it does', {}, async ({ page, server }) => {
   await stopClock(page);
   await page.evaluate(() => { // what it waits for is written down
     const wait = window.setTimeout;
