@@ -31,6 +31,10 @@ $usage" ;;
     shift
 done
 
+# The stack's AmazonLinux, which says for which processors it is; nothing if there is no stack yet.
+made=$([ -n "$dry" ] || aws cloudformation describe-stacks --stack-name "$stack" --output text \
+    --query 'Stacks[0].Parameters[?ParameterKey==`AmazonLinux`].ParameterValue' 2>/dev/null) || true
+
 vpc=$(ask VPC ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId')
 [ "$vpc" != None ] || fail "There is no default VPC in $region: make one with aws ec2 create-default-vpc, or take another region."
 # Two, because the load balancer needs two and pays for an address in each.
@@ -75,4 +79,58 @@ run cloudformation deploy --stack-name "$stack" --template-file "$here/template.
     --no-fail-on-empty-changeset --parameter-overrides "$@" ||
     fail "See why: aws cloudformation describe-stack-events --stack-name $stack. A first try that failed is removed by
 deploy/destroy.sh --stack $stack, and then made again."
+
+output() {
+    ask "$1" cloudformation describe-stacks --stack-name "$stack" --query "Stacks[0].Outputs[?OutputKey==\`$1\`].OutputValue"
+}
+
+# Waits until a group's refresh ends, and says how far it is. It fails if that does, or comes no further for a quarter of an hour: to
+# replace one machine takes five minutes.
+follow() {
+    tries=60 seen=''
+    while [ $tries -gt 0 ]; do
+        now=$(ask 'Successful 100' autoscaling describe-instance-refreshes --auto-scaling-group-name "$1" \
+            --instance-refresh-ids "$2" --query 'InstanceRefreshes[0].join(`" "`, [Status, to_string(PercentageComplete || `0`)])')
+        [ "$now" = "$seen" ] || { echo "    $now %" && tries=60 seen=$now; }
+        case $now in
+        Successful*) return ;;
+        Failed* | Cancelled* | Rollback*) return 1 ;;
+        esac
+        sleep 15
+        tries=$((tries - 1))
+    done
+    return 1
+}
+
+# Replaces a group's machines that are not as the stack says, each by a new one that is healthy before it goes: one at a time, or a
+# tenth of many, because few accounts have room for twice as many. AutoRollback would know nothing to go back to: the group itself
+# has the new launch template already.
+refresh() {
+    # One of an earlier deployment may still be trying to start what never gets healthy.
+    if [ -z "$dry" ] && old=$(ask OLD autoscaling cancel-instance-refresh --auto-scaling-group-name "$2" \
+        --query InstanceRefreshId 2>/dev/null); then
+        echo "Another refresh of the $1 is under way, and is cancelled."
+        follow "$2" "$old" || true
+    fi
+    echo "The $1 are replaced, unless nothing is new for them."
+    new=$(ask REFRESH autoscaling start-instance-refresh --auto-scaling-group-name "$2" --query InstanceRefreshId \
+        --preferences "SkipMatching=true,MinHealthyPercentage=100,MaxHealthyPercentage=110,InstanceWarmup=$3")
+    follow "$2" "$new" || fail "\
+The $1 could not be replaced. No machine goes before a new one is healthy, so the old ones that are left go on working. See why:
+    aws autoscaling describe-instance-refreshes --auto-scaling-group-name $2 --max-records 1
+    aws autoscaling describe-scaling-activities --auto-scaling-group-name $2 --max-items 5
+    aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there
+Then mend it, or check the older version out, and deploy again: that cancels this refresh and takes its place."
+}
+
+# The first time, the machines have just been made. Later the servers come first: a build that does not serve gets no further.
+if [ -n "$made$dry" ]; then
+    refresh servers "$(output ServerGroup)" 180 # over the group's grace period, in which no machine is called unhealthy
+    refresh workers "$(output WorkerGroup)" 120 # to boot, or to fail to and turn itself off
+fi
+targets=$(output ServerTargets)
+run elbv2 wait target-in-service --target-group-arn "$targets" || fail "\
+The stack is there, but after ten minutes not all of its servers are healthy. See why:
+    aws elbv2 describe-target-health --target-group-arn $targets
+    aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there"
 run cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table
