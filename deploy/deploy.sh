@@ -44,7 +44,7 @@ subnets=$(ask SUBNETS ec2 describe-subnets --filters "Name=vpc-id,Values=$vpc" N
 set -- "VpcId=$vpc" "Subnets=$subnets" "$@"
 
 if [ -n "$image" ]; then
-    set -- "ImageId=$image" "$@" # Binaries keeps its value, by which destroy.sh finds what is to go
+    set -- "ImageId=$image" "$@" # Binaries keeps its value
 else
     # What is built here runs on machines that are like this one.
     case $(uname -m) in
@@ -115,9 +115,9 @@ follow() {
     return 1
 }
 
-# Replaces a group's machines that are not as the stack says, each by a new one that is healthy before it goes: one at a time, or a
-# tenth of many, because few accounts have room for twice as many. AutoRollback would know nothing to go back to: the group itself
-# has the new launch template already.
+# Replaces a group's machines that are not as the stack says, each by a new one that is healthy before the old one goes: one at a
+# time, or a tenth of many, because few accounts have room for twice as many. AutoRollback would know nothing to go back to: the
+# group itself has the new launch template already.
 refresh() {
     # One of an earlier deployment may still be trying to start what never gets healthy.
     if [ -z "$dry" ] && old=$(ask OLD autoscaling cancel-instance-refresh --auto-scaling-group-name "$2" \
@@ -135,6 +135,15 @@ The $1 could not be replaced. No machine goes before a new one is healthy, so ol
     aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there
 Then mend it, or check the older version out, and deploy again: that cancels this refresh and takes its place."
 }
+
+# A new account has 5. Only those who may ask are told.
+vcpus=$([ -n "$dry" ] || aws service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A \
+    --query Quota.Value --output text 2>/dev/null) || true
+case ${vcpus%.*} in
+[1-7]) echo "\
+This account may use ${vcpus%.*} virtual CPUs in $region. Two machines have 4; a third, for an update or a burst, is refused.
+Ask for 32: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-1216C47A --desired-value 32" ;;
+esac
 
 # The first time, the machines have just been made. Later the servers come first: a build that does not serve gets no further.
 if [ -n "$made$dry" ]; then
