@@ -45,6 +45,7 @@ install -D -m 644 deploy/image/journald.conf "$files/etc/systemd/journald.conf.d
 for service in init/*.service; do
     install -D -m 644 deploy/image/console.conf "$files/etc/systemd/system/$(basename "$service").d/console.conf"
 done
+install -D -m 644 deploy/image/power-off.conf "$files/etc/systemd/system/image-sharer-user-data.service.d/power-off.conf"
 install -D -m 644 deploy/image/initramfs-modules "$files/etc/initramfs-tools/modules"
 install -D -m 644 /dev/stdin "$files/etc/initramfs-tools/conf.d/small" <<<$'MODULES=list\nCOMPRESS=zstd'
 install -D -m 644 /dev/stdin "$files/etc/fstab" <<<"PARTUUID=$root_id / ext4 noatime 0 1"
