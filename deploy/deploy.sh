@@ -31,9 +31,9 @@ $usage" ;;
     shift
 done
 
-# The stack's AmazonLinux, which says for which processors it is; nothing if there is no stack yet.
+# The type of the stack's servers; nothing if there is no stack yet.
 made=$([ -n "$dry" ] || aws cloudformation describe-stacks --stack-name "$stack" --output text \
-    --query 'Stacks[0].Parameters[?ParameterKey==`AmazonLinux`].ParameterValue' 2>/dev/null) || true
+    --query 'Stacks[0].Parameters[?ParameterKey==`ServerType`].ParameterValue' 2>/dev/null) || true
 [ "$made" != None ] || made='' # of a stack that is no more than planned
 
 vpc=$(ask VPC ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId')
@@ -52,15 +52,16 @@ else
     aarch64 | arm64) processor=aarch64 architecture=arm64 type=t4g.micro ;;
     *) fail "EC2 has no machines like this one, a $(uname -m): build on another, or give a baked --image-id." ;;
     esac
-    case $made in
-    '') set -- "ServerType=$type" "WorkerType=$type" "$@" ;;
-    *"$architecture") ;;
+    case $made" $*" in
+    ' '*) set -- "ServerType=$type" "WorkerType=$type" "$@" ;;
+    *" ServerType="*" WorkerType="* | *" WorkerType="*" ServerType="*) ;; # both are chosen
     *)
-        case " $*" in
-        *" ServerType="*" WorkerType="* | *" WorkerType="*" ServerType="*) ;;
+        case $(aws ec2 describe-instance-types --instance-types "$made" --output text \
+            --query 'InstanceTypes[0].ProcessorInfo.SupportedArchitectures') in
+        *"$architecture"*) ;;
         *) fail "\
-The stack's machines are not $architecture, as this one is. Deploy from one that is like them, or change all of them:
-add ServerType=$type WorkerType=$type, or larger ones." ;;
+The stack's machines, such as $made, are not $architecture, as this one is. Deploy from one that is like them, or change
+all of them: add ServerType=$type WorkerType=$type, or larger ones." ;;
         esac
         ;;
     esac
