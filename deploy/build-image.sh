@@ -3,8 +3,7 @@
 # programs and their units, and nothing to log in with. Which program runs is decided at boot by user data, see init/.
 #
 # Nothing is mounted and no loop device is used, so this works in a container too; it needs root, for the owners of files.
-# Given the same Debian packages and commit the disk is the same but for what e2fsprogs 1.47.0 takes from the clock: the times of its
-# superblock and the change times of its inodes.
+# Given the same Debian packages, the same commit and the same compiler the disk is the same, byte for byte.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: deploy/build-image.sh DIRECTORY}
@@ -20,7 +19,7 @@ test "$(id -u)" = 0 || { echo "build-image.sh needs root, so that files in the i
 
 # All times and names that would differ from one build to the next are of the last commit, or are written here.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1700000000)
-export SOURCE_DATE_EPOCH
+export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH
 disk_id=6d6c6973-0000-4000-8000-000000000000
 esp_id=6d6c6973-0000-4000-8000-000000000001
 root_id=6d6c6973-0000-4000-8000-000000000002
@@ -45,6 +44,7 @@ install -D -m 644 deploy/image/journald.conf "$files/etc/systemd/journald.conf.d
 for service in init/*.service; do
     install -D -m 644 deploy/image/console.conf "$files/etc/systemd/system/$(basename "$service").d/console.conf"
 done
+install -D -m 644 deploy/image/power-off.conf "$files/etc/systemd/system/image-sharer-user-data.service.d/power-off.conf"
 install -D -m 644 deploy/image/initramfs-modules "$files/etc/initramfs-tools/modules"
 install -D -m 644 /dev/stdin "$files/etc/initramfs-tools/conf.d/small" <<<$'MODULES=list\nCOMPRESS=zstd'
 install -D -m 644 /dev/stdin "$files/etc/fstab" <<<"PARTUUID=$root_id / ext4 noatime 0 1"
@@ -85,17 +85,29 @@ objcopy \
     --add-section .linux="$kernel" --change-section-vma .linux=0x2000000 \
     --add-section .initrd="$initrd" --change-section-vma .initrd=0x4000000 \
     /usr/lib/systemd/boot/efi/linuxx64.efi.stub "$out/BOOTX64.EFI"
-# The time of linking is eight bytes into the header that byte 60 points to (Microsoft PE Format, "COFF File Header").
+# The time of linking is 8 bytes into the header that byte 60 points to, and 88 bytes a checksum with it, which no firmware reads
+# (Microsoft PE Format, "COFF File Header" and "Optional Header").
 coff=$(od --address-radix=n --format=u4 --skip-bytes=60 --read-bytes=4 "$out/BOOTX64.EFI")
-dd if=/dev/zero of="$out/BOOTX64.EFI" bs=1 seek=$((coff + 8)) count=4 conv=notrunc status=none
+for field in 8 88; do
+    dd if=/dev/zero of="$out/BOOTX64.EFI" bs=1 seek=$((coff + field)) count=4 conv=notrunc status=none
+done
 touch --date="@$SOURCE_DATE_EPOCH" "$out/BOOTX64.EFI"
 rm -rf "$out"/root/boot/* "$out"/root/vmlinuz* "$out"/root/initrd.img*
+touch --date="@$SOURCE_DATE_EPOCH" "$out/root" "$out/root/boot"
 
 truncate -s ${esp_size}M "$out/esp.img"
 mkfs.vfat --invariant -i 6d6c6973 -n ESP "$out/esp.img" >/dev/null
 mmd -i "$out/esp.img" ::/EFI ::/EFI/BOOT
 mcopy -m -i "$out/esp.img" "$out/BOOTX64.EFI" ::/EFI/BOOT/BOOTX64.EFI
 mke2fs -q -t ext4 -L root -U $root_id -E hash_seed=$root_id,root_owner=0:0 -d "$out/root" "$out/root.img" ${root_size}M
+# When an inode was last changed and read mke2fs takes from the files here. The first ten are its own, but for the root's, 2.
+inodes=$(dumpe2fs -h "$out/root.img" 2>/dev/null |
+    awk -F: '/^Inode count/ {all = $2} /^Free inodes/ {free = $2} END {print all - free}')
+for inode in 2 $(seq 11 "$inodes"); do
+    echo "set_inode_field <$inode> ctime @$SOURCE_DATE_EPOCH"
+    echo "set_inode_field <$inode> atime @$SOURCE_DATE_EPOCH"
+done >"$out/times"
+debugfs -w -f "$out/times" "$out/root.img" >/dev/null 2>&1
 
 truncate -s $((1 + esp_size + root_size + 1))M "$out/disk.raw"
 sfdisk --quiet "$out/disk.raw" <<PARTITIONS
@@ -107,5 +119,5 @@ PARTITIONS
 dd if="$out/esp.img" of="$out/disk.raw" bs=1M seek=1 conv=notrunc,sparse status=none
 dd if="$out/root.img" of="$out/disk.raw" bs=1M seek=$((1 + esp_size)) conv=notrunc,sparse status=none
 
-rm -rf "$out/root" "$out/root.tar" "$out/root.img" "$out/esp.img" "$out/BOOTX64.EFI" "$out/cmdline"
-echo "$out/disk.raw: $(du --block-size=1M "$out/disk.raw" | cut -f1) MiB of $(du --apparent-size --block-size=1M "$out/disk.raw" | cut -f1)"
+rm -rf "$out/root" "$out/root.tar" "$out/root.img" "$out/esp.img" "$out/BOOTX64.EFI" "$out/cmdline" "$out/times"
+du --block-size=1M "$out/disk.raw"

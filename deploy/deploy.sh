@@ -31,6 +31,11 @@ $usage" ;;
     shift
 done
 
+# The type of the stack's servers; nothing if there is no stack yet.
+made=$([ -n "$dry" ] || aws cloudformation describe-stacks --stack-name "$stack" --output text \
+    --query 'Stacks[0].Parameters[?ParameterKey==`ServerType`].ParameterValue' 2>/dev/null) || true
+[ "$made" != None ] || made='' # of a stack that is no more than planned
+
 vpc=$(ask VPC ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId')
 [ "$vpc" != None ] || fail "There is no default VPC in $region: make one with aws ec2 create-default-vpc, or take another region."
 # Two, because the load balancer needs two and pays for an address in each.
@@ -39,9 +44,30 @@ subnets=$(ask SUBNETS ec2 describe-subnets --filters "Name=vpc-id,Values=$vpc" N
 set -- "VpcId=$vpc" "Subnets=$subnets" "$@"
 
 if [ -n "$image" ]; then
-    set -- "ImageId=$image" "$@" # Binaries keeps its value, by which destroy.sh finds what is to go
+    set -- "ImageId=$image" "$@" # Binaries keeps its value
 else
-    built() { ls "$root"/target/*-linux-*/release/"$1" 2>/dev/null | head -n 1; }
+    # What is built here runs on machines that are like this one.
+    case $(uname -m) in
+    x86_64 | amd64) processor=x86_64 architecture=x86_64 type=t3.micro ;;
+    aarch64 | arm64) processor=aarch64 architecture=arm64 type=t4g.micro ;;
+    *) fail "EC2 has no machines like this one, a $(uname -m): build on another, or give a baked --image-id." ;;
+    esac
+    case $made" $*" in
+    ' '*) set -- "ServerType=$type" "WorkerType=$type" "$@" ;;
+    *" ServerType="*" WorkerType="* | *" WorkerType="*" ServerType="*) ;; # both are chosen
+    *)
+        case $(aws ec2 describe-instance-types --instance-types "$made" --output text \
+            --query 'InstanceTypes[0].ProcessorInfo.SupportedArchitectures') in
+        *"$architecture"*) ;;
+        *) fail "\
+The stack's machines, such as $made, are not $architecture, as this one is. Deploy from one that is like them, or change
+all of them: add ServerType=$type WorkerType=$type, or larger ones." ;;
+        esac
+        ;;
+    esac
+    set -- AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture "$@"
+
+    built() { ls "$root/target/$processor"-*-linux-*/release/"$1" 2>/dev/null | head -n 1; }
     [ -n "$(built server)" ] && [ -n "$(built worker)" ] || (cd "$root" && cargo build --locked --release)
     server=$(built server) worker=$(built worker)
     [ -n "$server" ] && [ -n "$worker" ] || fail "These are no programs for Linux: build there, or give a baked --image-id."
@@ -58,15 +84,6 @@ else
     [ -z "$dry" ] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1 || run s3 mb "s3://$bucket"
     run s3 cp --only-show-errors "$work/tarball" "$binaries"
     set -- ImageId= "Binaries=$binaries" "$@"
-
-    case $server in
-    */aarch64-*)
-        # The template's own types are for x86_64. Later they are what the stack has.
-        [ -z "$dry" ] && aws cloudformation describe-stacks --stack-name "$stack" >/dev/null 2>&1 ||
-            set -- ServerType=t4g.micro WorkerType=t4g.micro "$@"
-        set -- AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64 "$@"
-        ;;
-    esac
 fi
 
 echo "The first time takes some ten minutes, most of them for CloudFront."
@@ -75,4 +92,68 @@ run cloudformation deploy --stack-name "$stack" --template-file "$here/template.
     --no-fail-on-empty-changeset --parameter-overrides "$@" ||
     fail "See why: aws cloudformation describe-stack-events --stack-name $stack. A first try that failed is removed by
 deploy/destroy.sh --stack $stack, and then made again."
+
+output() {
+    ask "$1" cloudformation describe-stacks --stack-name "$stack" --query "Stacks[0].Outputs[?OutputKey==\`$1\`].OutputValue"
+}
+
+# Waits until a group's refresh ends, and says how far it is. It fails if that does, or comes no further for a quarter of an hour:
+# to replace one machine takes five minutes.
+follow() {
+    tries=60 seen=''
+    while [ $tries -gt 0 ]; do
+        now=$(ask 'Successful 100' autoscaling describe-instance-refreshes --auto-scaling-group-name "$1" \
+            --instance-refresh-ids "$2" \
+            --query 'InstanceRefreshes[0].join(`" "`, [Status, to_string(PercentageComplete || `0`)])')
+        [ "$now" = "$seen" ] || { echo "    $now %" && tries=60 seen=$now; }
+        case $now in
+        Successful*) return ;;
+        Failed* | Cancelled* | Rollback*) return 1 ;;
+        esac
+        sleep 15
+        tries=$((tries - 1))
+    done
+    return 1
+}
+
+# Replaces a group's machines that are not as the stack says, each by a new one that is healthy before the old one goes: one at a
+# time, or a tenth of many, because few accounts have room for twice as many. AutoRollback would know nothing to go back to: the
+# group itself has the new launch template already.
+refresh() {
+    # One of an earlier deployment may still be trying to start what never gets healthy.
+    if [ -z "$dry" ] && old=$(ask OLD autoscaling cancel-instance-refresh --auto-scaling-group-name "$2" \
+        --query InstanceRefreshId 2>/dev/null); then
+        echo "An earlier refresh of the $1 is under way, and is cancelled."
+        follow "$2" "$old" || true
+    fi
+    echo "The $1 are replaced, unless nothing is new for them."
+    new=$(ask REFRESH autoscaling start-instance-refresh --auto-scaling-group-name "$2" --query InstanceRefreshId \
+        --preferences "SkipMatching=true,MinHealthyPercentage=100,MaxHealthyPercentage=110,InstanceWarmup=$3")
+    follow "$2" "$new" || fail "\
+The $1 could not be replaced. No machine goes before a new one is healthy, so old ones that are left go on working. See why:
+    aws autoscaling describe-instance-refreshes --auto-scaling-group-name $2 --max-records 1
+    aws autoscaling describe-scaling-activities --auto-scaling-group-name $2 --max-items 5
+    aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there
+Then mend it, or check the older version out, and deploy again: that cancels this refresh and takes its place."
+}
+
+# A new account has 5. Only those who may ask are told.
+vcpus=$([ -n "$dry" ] || aws service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A \
+    --query Quota.Value --output text 2>/dev/null) || true
+case ${vcpus%.*} in
+[1-7]) echo "\
+This account may use ${vcpus%.*} virtual CPUs in $region. Two machines have 4; a third, for an update or a burst, is refused.
+Ask for 32: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-1216C47A --desired-value 32" ;;
+esac
+
+# The first time, the machines have just been made. Later the servers come first: a build that does not serve gets no further.
+if [ -n "$made$dry" ]; then
+    refresh servers "$(output ServerGroup)" 180 # over the group's grace period, in which no machine is called unhealthy
+    refresh workers "$(output WorkerGroup)" 120 # to boot, or to fail to and turn itself off
+fi
+targets=$(output ServerTargets)
+run elbv2 wait target-in-service --target-group-arn "$targets" || fail "\
+The stack is there, but after ten minutes not all of its servers are healthy. See why:
+    aws elbv2 describe-target-health --target-group-arn $targets
+    aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there"
 run cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Outputs[].[OutputKey,OutputValue]' --output table

@@ -13,15 +13,16 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-binaries=$(ask s3://BINARIES/TARBALL cloudformation describe-stacks --stack-name "$stack" \
-    --query 'Stacks[0].Parameters[?ParameterKey==`Binaries`].ParameterValue')
-images=$(ask IMAGES cloudformation list-stack-resources --stack-name "$stack" \
-    --query 'StackResourceSummaries[?LogicalResourceId==`Images` && ResourceStatus!=`DELETE_COMPLETE`].PhysicalResourceId')
+# deploy.sh makes the bucket of binaries before the stack, so it may be all that there is.
+binaries=$stack-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
+there=''
+[ -z "$dry" ] && ! aws s3api head-bucket --bucket "$binaries" >/dev/null 2>&1 || there=yes
 
+images=$(ask IMAGES cloudformation list-stack-resources --stack-name "$stack" \
+    --query 'StackResourceSummaries[?LogicalResourceId==`Images` && ResourceStatus!=`DELETE_COMPLETE`].PhysicalResourceId') ||
+    [ -n "$there" ] || exit 1
 run cloudformation delete-stack --stack-name "$stack"
 run cloudformation wait stack-delete-complete --stack-name "$stack" ||
     fail "See why: aws cloudformation describe-stack-events --stack-name $stack. Mend it and try again."
-case $binaries in
-s3://*) run s3 rb --force "${binaries%/*}" ;;
-esac
+[ -z "$there" ] || run s3 rb --force "s3://$binaries"
 [ -z "$images" ] || echo "The images are kept. To delete them for ever: aws s3 rb --force s3://$images"

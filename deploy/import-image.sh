@@ -1,7 +1,10 @@
 #!/bin/sh
-# Registers the disk of deploy/build-image.sh as an AMI, and prints its id for deploy/deploy.sh --image-id. Needs the aws command with
-# credentials and a region, and in the account the role vmimport, with which EC2 reads the disk from the bucket:
-# https://docs.aws.amazon.com/vm-import/latest/userguide/required-permissions.html
+# Registers the disk of deploy/build-image.sh as an AMI, and prints its id for deploy/deploy.sh --image-id. Needs the aws command
+# with credentials and a region.
+#
+# EC2 reads the disk from a bucket by a role of the account, which is made once: vmimport, with the trust policy and the policy of
+# https://docs.aws.amazon.com/vm-import/latest/userguide/required-permissions.html#vmimport-role. Where the policy there has
+# amzn-s3-demo-import-bucket write my-little-image-sharer-import-ACCOUNT-REGION; its lines for an export bucket are not needed.
 set -eu
 . "$(dirname "$0")/aws.sh"
 
@@ -13,12 +16,14 @@ disk=$1
 
 # One disk has one name, so that what has been imported is not imported again.
 name=my-little-image-sharer-$(sha256sum "$disk" | cut -c 1-16)
-bucket=$name-$(ask ACCOUNT sts get-caller-identity --query Account)
 known=$(ask None ec2 describe-images --owners self --filters "Name=name,Values=$name" --query 'Images[0].ImageId')
 [ "$known" = None ] || { echo "$known" && exit; }
 
-# A bucket for as long as it takes.
-run s3 mb "s3://$bucket" >&2
+# A bucket for as long as it takes. Its name is always the same, because the role's policy has it.
+bucket=my-little-image-sharer-import-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
+ask ROLE iam get-role --role-name vmimport --query Role.RoleName >/dev/null ||
+    fail "EC2 needs the role vmimport, to read the disk from the bucket $bucket: the head of import-image.sh says how it is made."
+[ -z "$dry" ] && aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1 || run s3 mb "s3://$bucket" >&2
 trap 'run s3 rb --force "s3://$bucket" >&2' EXIT
 run s3 cp --only-show-errors "$disk" "s3://$bucket/disk.raw" >&2
 task=$(ask TASK ec2 import-snapshot --query ImportTaskId \

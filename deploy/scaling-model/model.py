@@ -546,6 +546,18 @@ def print_result(result):
     ]
     for name, value in rows:
         print(f"{name:36}{value}")
+    print_minutes(result)
+
+
+def print_minutes(result):
+    """The group over time. A minute that is as the one before is left out."""
+    print(f"\n{'minute':>6}{'workers':>9}{'backlog':>9}")
+    before = None
+    for sample in result.samples:
+        now = (sample.in_service, sample.backlog)
+        if sample.time % 60 == 0 and now != before:
+            print(f"{sample.time / 60:6.0f}{sample.in_service:9}{sample.backlog:9,}")
+            before = now
 
 
 def main(arguments=None):

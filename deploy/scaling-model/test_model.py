@@ -9,6 +9,7 @@ import io
 import math
 import pathlib
 import random
+import re
 import sys
 import unittest
 import xml.etree.ElementTree
@@ -238,6 +239,19 @@ class CommandLine(unittest.TestCase):
         with redirect_stdout(output):
             model.main(["--burst-rate", "20", "--burst-seconds", "60", "--hours", "0.5", "--min", "2", "--max", "2"])
         self.assertRegex(output.getvalue(), r"(?m)^instance-hours +1\.00 in 0\.5 h$")
+        self.assertEqual(re.findall(r"(?m)^ +(\d+) +2 +0$", output.getvalue()), ["0"], "nothing changes after it")
+
+    def test_workers_over_time(self):
+        output = io.StringIO()
+        with redirect_stdout(output):
+            model.main(["--burst-rate", "40", "--cpu-seconds", "0.25", "--job-seconds", "0.4", "--hours", "1"])
+        rows = re.findall(r"(?m)^ +(\d+) +(\d+) +([\d,]+)$", output.getvalue())
+        minutes, workers = [[int(row[column]) for row in rows] for column in (0, 1)]
+        self.assertEqual(minutes, sorted(set(minutes)))
+        self.assertEqual((minutes[0], workers[0]), (0, 1))
+        most = re.search(r"(?m)^most workers in service +(\d+)$", output.getvalue())[1]
+        self.assertEqual(max(workers), int(most))
+        self.assertLess(workers[-1], max(workers), "they leave after the burst")
 
     def test_what_makes_no_sense_is_refused(self):
         for arguments, reason in (("--min 0", "minimum"), ("--min 9", "maximum"), ("--period 0", "period")):

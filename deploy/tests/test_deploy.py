@@ -1,8 +1,8 @@
 """deploy.sh and destroy.sh, and the stack that they make, on ministack.
 
 ministack starts no instance and keeps no MixedInstancesPolicy, CapacityRebalance, DefaultInstanceWarmup, MetricsCollection or
-TargetGroupARNs of a group, so of these there is only the linter's word. It knows no rules, no policies of an update and no
-DeletionPolicy of a failed creation.
+TargetGroupARNs of a group, so of these there are only the linter's word and test_template's. It knows no rules and no
+DeletionPolicy of a failed creation, and ends each instance refresh at once: what else may become of one a stand-in for aws says.
 """
 
 import base64
@@ -50,13 +50,11 @@ def metadata_service(user_data):
 
 
 class Deploy(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.engine = engines.ministack()
-        cls.addClassCleanup(cls.engine.stop)
-        cls.cloudformation = cls.engine.client("cloudformation")
-
     def setUp(self):
+        self.engine = engines.ministack()
+        self.addCleanup(self.engine.stop)
+        self.addCleanup(stack.start_servers(self.engine))
+        self.cloudformation = self.engine.client("cloudformation")
         self.checkout = stack.Checkout(without=stack.NOT_ON_THE_ENGINE)
         self.addCleanup(self.checkout.close)
 
@@ -65,8 +63,8 @@ class Deploy(unittest.TestCase):
         self.assertEqual(code, 0, output)
         return output
 
-    def resources(self, name=stack.NAME):
-        found = self.cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    def resources(self):
+        found = self.cloudformation.describe_stack_resources(StackName=stack.NAME)["StackResources"]
         return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
 
     def user_data(self, template):
@@ -84,6 +82,7 @@ class Deploy(unittest.TestCase):
         output = self.run_script("deploy.sh", "--stack", stack.NAME, *stack.EVERYTHING)
         self.assertIn("cargo build --locked --release", output, "the programs were not there")
         self.assertIn("UploadUrl", output)
+        self.assertEqual(self.checkout.calls("start-instance-refresh"), [], "the machines are new")
         made = self.resources()
         self.assertEqual(set(made), set(stack.parsed()["Resources"]) - set(stack.NOT_ON_THE_ENGINE))
         binaries_bucket = f"{stack.NAME}-{engines.ACCOUNT}-{engines.REGION}"
@@ -98,6 +97,8 @@ class Deploy(unittest.TestCase):
         output = self.run_script("deploy.sh", "--stack", stack.NAME)
         self.assertIn("No changes to deploy", output)
         self.assertNotIn("cargo", output)
+        groups = [re.search("group-name (\\S+)", call)[1] for call in self.checkout.calls("start-instance-refresh")]
+        self.assertEqual(groups, [made["Servers"], made["Workers"]])
 
         # Updated: a parameter changes what it should, and what is not given stays.
         self.run_script("deploy.sh", "--stack", stack.NAME, "WorkerMax=3")
@@ -146,7 +147,13 @@ class Deploy(unittest.TestCase):
                 )
                 [settings] = Path(run).iterdir()
                 self.assertEqual(settings.name, f"{role}.env")
-                self.assertIn(f'IMAGES_BUCKET="{self.resources()["Images"]}"\n', settings.read_text())
+                found = dict(re.findall('^([A-Z_]+)="(.*)"$', settings.read_text(), re.MULTILINE))
+                self.assertEqual(found["IMAGES_BUCKET"], self.resources()["Images"])
+                self.assertEqual(found["JOBS_QUEUE_URL"], self.resources()["Jobs"])
+                if role == "server":
+                    self.assertRegex(found["PUBLIC_URL"], r"^https://\w+\.cloudfront\.net$")
+                    self.assertEqual(found["LISTEN"], "0.0.0.0:8080")
+                    self.assertEqual(found["TRUSTED_PROXIES"], "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16")
 
     def settings(self, text):
         return dict(re.findall(r"^([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE))
@@ -175,13 +182,23 @@ class Deploy(unittest.TestCase):
         (machine / "etc/systemd").mkdir(parents=True)
         (machine / "tmp").mkdir()
         (machine / "bin").mkdir()
-        systemctl = machine / "bin/systemctl"
-        systemctl.write_text(f'#!/bin/sh\necho "$*" >>{machine}/systemctl\n')
-        systemctl.chmod(0o755)
+        for name in ["systemctl", "shutdown"]:
+            command = machine / "bin" / name
+            command.write_text(f'#!/bin/sh\necho "{name} $*" >>{machine}/asked\n')
+            command.chmod(0o755)
+        (machine / "bin/sleep").symlink_to("/bin/true")
         here = re.sub(r"(?<![\w/])/(?=(etc|tmp)/)", f"{machine}/", text).replace("-C /", f"-C {machine}")
-        path = f"{machine / 'bin'}:{os.environ['PATH']}"
-        subprocess.run(["sh", "-e"], input=here, text=True, check=True, env={**self.engine.root, "PATH": path}, timeout=60)
-        self.assertEqual((machine / "systemctl").read_text(), "daemon-reload\nenable --now server worker\n")
+        environment = {**self.engine.root, "PATH": f"{machine / 'bin'}:{os.environ['PATH']}"}
+        run = lambda text: subprocess.run(["sh", "-e"], input=text, text=True, capture_output=True, env=environment, timeout=60)
+
+        # Without its programs it turns itself off.
+        self.assertNotEqual(run(here.replace("aws s3 cp", "false")).returncode, 0)
+        self.assertEqual((machine / "asked").read_text(), "shutdown -h now\n")
+
+        (machine / "asked").unlink()
+        done = run(here)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((machine / "asked").read_text(), "systemctl daemon-reload\nsystemctl enable --now server worker\n")
         for program in ["server", "worker"]:
             done = subprocess.run([machine / "usr/local/bin" / program], capture_output=True, text=True)
             self.assertEqual(done.stdout, f"{program}\n")
@@ -194,6 +211,81 @@ class Deploy(unittest.TestCase):
         unit = (machine / f"etc/systemd/system/{role}.service").read_text()
         self.assertIn(f"ConditionPathExists=/run/image-sharer/{role}.env", unit)
         self.assertRegex(unit, "(Wants|Requires)=.*image-sharer-user-data.service", "which the drop-in changes")
+
+    def test_an_update_whose_machines_do_not_get_healthy(self):
+        self.run_script("deploy.sh", "--stack", stack.NAME)
+        made = self.resources()
+        deploy = lambda: self.checkout.run("deploy.sh", self.engine.root, "--stack", stack.NAME)
+        self.checkout.calls("")
+
+        # The refresh of the servers fails, or never ends: the workers are left alone.
+        for status in ["Failed 0", "InProgress 50"]:
+            self.checkout.answer("describe-instance-refreshes", status)
+            output, code = deploy()
+            self.assertEqual(code, 1, output)
+            for part in [f"{status} %", "servers could not be replaced", "check the older version out", made["Servers"]]:
+                self.assertIn(part, output)
+            self.assertNotIn("UploadUrl", output)
+            [call] = self.checkout.calls("start-instance-refresh")
+            self.assertIn(made["Servers"], call)
+            self.assertIn("SkipMatching=true,MinHealthyPercentage=100,MaxHealthyPercentage=110", call)
+
+        # The next deployment takes the place of the one that never ended.
+        self.checkout.answer("describe-instance-refreshes", "Successful 100")
+        self.checkout.answer("cancel-instance-refresh", "earlier")
+        self.checkout.answer("--instance-refresh-ids earlier", "Cancelled 50")
+        output, code = deploy()
+        self.assertEqual(code, 0, output)
+        self.assertIn("earlier refresh of the servers is under way", output)
+        self.assertEqual(len(self.checkout.calls("start-instance-refresh")), 2)
+
+        # Refreshed, and yet the load balancer finds a server unhealthy.
+        self.checkout.answer("elbv2 wait target-in-service", "", code=255)
+        output, code = deploy()
+        self.assertEqual(code, 1, output)
+        self.assertIn(f"aws elbv2 describe-target-health --target-group-arn {made['ServerTargets']}", output)
+        self.assertNotIn("UploadUrl", output)
+
+    def test_a_new_account_is_told_of_its_quota(self):
+        for quota, told in [("5.0", True), ("32.0", False)]:
+            self.checkout.answer("get-service-quota", quota)
+            self.assertEqual("request-service-quota-increase" in self.run_script("deploy.sh", "--stack", stack.NAME), told, quota)
+
+    def test_the_machines_are_of_one_architecture(self):
+        arm, intel = [stack.Checkout(stack.NOT_ON_THE_ENGINE, machine) for machine in ["aarch64", "x86_64"]]
+        self.addCleanup(arm.close)
+        self.addCleanup(intel.close)
+        output, code = arm.run("deploy.sh", self.engine.root, "--dry-run", "--stack", stack.NAME)
+        self.assertEqual(code, 0, output)
+        self.assertRegex(output, "AmazonLinux=/aws/service/.*-arm64 ServerType=t4g.micro WorkerType=t4g.micro")
+
+        # A build for ARM that lies there is none for this machine.
+        (intel.path / "target/aarch64-unknown-linux-gnu/release").mkdir(parents=True)
+        for program in ["server", "worker"]:
+            (intel.path / "target/aarch64-unknown-linux-gnu/release" / program).write_text("of ARM")
+        output, code = intel.run("deploy.sh", self.engine.root, "--stack", stack.NAME)
+        self.assertEqual(code, 0, output)
+        self.assertIn("cargo build", output)
+
+        # Another machine's build is refused, until all is changed together.
+        output, code = arm.run("deploy.sh", self.engine.root, "--stack", stack.NAME, "ServerType=t4g.small")
+        self.assertEqual(code, 1, output)
+        self.assertIn("add ServerType=t4g.micro WorkerType=t4g.micro", output)
+        arm.answer("cloudformation deploy", "")  # the engine has no Amazon Linux for ARM
+        types = ["WorkerType=t4g.nano", "ServerType=t4g.small"]
+        output, code = arm.run("deploy.sh", self.engine.root, "--stack", stack.NAME, *types)
+        self.assertEqual(code, 0, output)
+        [call] = arm.calls("cloudformation deploy")
+        self.assertRegex(call, "-arm64 .* WorkerType=t4g.nano ServerType=t4g.small$")
+
+    def test_a_try_that_made_no_stack_is_removed(self):
+        self.checkout.answer("cloudformation deploy", "refused", code=255)
+        output, code = self.checkout.run("deploy.sh", self.engine.root, "--stack", stack.NAME)
+        self.assertEqual(code, 1, output)
+        buckets = lambda: [bucket["Name"] for bucket in self.engine.client("s3").list_buckets()["Buckets"]]
+        self.assertIn(f"{stack.NAME}-{engines.ACCOUNT}-{engines.REGION}", buckets())
+        self.run_script("destroy.sh", "--stack", stack.NAME)
+        self.assertNotIn(f"{stack.NAME}-{engines.ACCOUNT}-{engines.REGION}", buckets())
 
     def test_what_the_engine_cannot_make_is_no_more_than_listed(self):
         """Each of the listed resources is refused when it alone is left in, and by the reason that is listed."""
@@ -221,6 +313,44 @@ class Deploy(unittest.TestCase):
             self.cloudformation.delete_stack(StackName="refused")
         return "none"
 
+    def test_what_the_readme_says_to_type(self):
+        """Its commands, each as it is written and in their order. Left out are the upload, for which nobody serves, and the making
+        of an image, which deploy/tests/boot does; what the engine does not know of an import is answered for it."""
+        section = (engines.ROOT / "README.md").read_text().split("\n## Deploy it on AWS\n")[1].split("\n## ")[0]
+        commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+        certificate = next(value for value in stack.EVERYTHING if value.startswith("CertificateArn=")).partition("=")[2]
+        for words, answer in [
+            ("ec2 import-snapshot", "import-snap-1"),
+            ("ec2 wait snapshot-imported", ""),
+            ("ec2 describe-import-snapshot-tasks", "snap-1"),
+            ("ec2 register-image", "ami-0123456789abcdef0"),
+            ("start-instance-refresh", "refresh-1"),  # other tests ask the engine, and each call takes a second
+            ("describe-instance-refreshes", "Successful 100"),
+        ]:
+            self.checkout.answer(words, answer)
+        self.checkout.answer("cancel-instance-refresh", "there is none", code=255)
+        trust = '{"Version":"2012-10-17","Statement":[]}'
+        self.engine.client("iam").create_role(RoleName="vmimport", AssumeRolePolicyDocument=trust)
+        exports, ran = [], set()
+        region = next(command.partition("=")[2] for command in commands if command.startswith("export AWS_REGION"))
+        self.addCleanup(stack.start_servers(self.engine, region))
+        for command in commands:
+            kind = command.split()[0]
+            ran.add(kind)
+            if kind == "export":
+                exports.append(command)
+            elif kind == "deploy/build-image.sh":
+                disk = self.checkout.path / command.split()[1] / "disk.raw"
+                disk.parent.mkdir(parents=True)
+                disk.write_bytes(b"a disk")
+            elif kind != "curl":
+                with self.subTest(command):
+                    line = command.replace("arn:aws:acm:…", certificate)
+                    output, code = self.checkout.type("; ".join([*exports, line]), self.engine.root)
+                    self.assertEqual(code, 0, output)
+        self.assertEqual(ran, {"export", "curl", *(f"deploy/{name}.sh" for name in ["deploy", "destroy", "build-image"])})
+        self.assertIn("ami-0123456789abcdef0", self.checkout.calls("cloudformation deploy")[-1])
+
     def test_a_dry_run_runs_nothing(self):
         nowhere = self.engine.variables("nobody", "nothing") | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
         output, code = self.checkout.run("deploy.sh", nowhere, "--dry-run", "--stack", "dry", "WorkerMax=3")
@@ -232,6 +362,9 @@ class Deploy(unittest.TestCase):
             "aws s3 cp",
             "aws cloudformation deploy --stack-name dry",
             "WorkerMax=3",
+            "aws autoscaling start-instance-refresh --auto-scaling-group-name ServerGroup",
+            "aws autoscaling start-instance-refresh --auto-scaling-group-name WorkerGroup",
+            "aws elbv2 wait target-in-service --target-group-arn ServerTargets",
         ]:
             self.assertIn(part, output)
         output, code = self.checkout.run("destroy.sh", nowhere, "--dry-run", "--stack", "dry")
@@ -241,7 +374,8 @@ class Deploy(unittest.TestCase):
         disk.write_bytes(b"a disk")
         output, code = self.checkout.run("import-image.sh", nowhere, "--dry-run", disk)
         self.assertEqual(code, 0, output)
-        for part in [f"aws s3 cp --only-show-errors {disk} s3://", "aws ec2 import-snapshot", "aws s3 rb", "ami-…\n"]:
+        bucket = "s3://my-little-image-sharer-import-ACCOUNT-us-east-1"
+        for part in [f"aws s3 cp --only-show-errors {disk} {bucket}/", "aws iam get-role", "aws ec2 import-snapshot", "aws s3 rb", "ami-…\n"]:
             self.assertIn(part, output)
         for option in ["--boot-mode uefi", "--imds-support v2.0", "--root-device-name /dev/xvda", "SnapshotId=SNAPSHOT"]:
             self.assertRegex(output, f"aws ec2 register-image .*{option}")
@@ -256,6 +390,7 @@ class Deploy(unittest.TestCase):
             ("destroy.sh", self.engine.root, ["--stack", "absent"], "does not exist"),
             ("destroy.sh", self.engine.root, ["--stack"], "followed by a name"),
             ("import-image.sh", self.engine.root, ["absent/disk.raw"], "make it with deploy/build-image.sh absent"),
+            ("import-image.sh", self.engine.root, [__file__], "EC2 needs the role vmimport"),
         ]:
             with self.subTest(f"{script} {arguments}"):
                 output, code = self.checkout.run(script, variables, *arguments)

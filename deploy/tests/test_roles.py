@@ -14,6 +14,7 @@ import re
 import subprocess
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 import engines
@@ -85,6 +86,8 @@ worker  mayn't  open-up     images
 worker  mayn't  put-role    worker
 """
 
+SERVER = {"PUBLIC_URL": "https://cdn.example", "LISTEN": "127.0.0.1:0"}
+
 EVERYONE = json.dumps(
     {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}}
 )
@@ -126,6 +129,7 @@ class Roles(unittest.TestCase):
     def setUpClass(cls):
         cls.engine = engines.ministack()
         cls.addClassCleanup(cls.engine.stop)
+        cls.addClassCleanup(stack.start_servers(cls.engine))
         checkout = stack.Checkout(without=stack.NOT_ON_THE_ENGINE)
         cls.addClassCleanup(checkout.close)
         output, code = checkout.run("deploy.sh", cls.engine.root, "--stack", stack.NAME)
@@ -215,25 +219,14 @@ class Roles(unittest.TestCase):
     def test_our_programs_at_work(self):
         """An upload and its thumbnails, by programs that hold no other permission than their role's."""
         shared = {"IMAGES_BUCKET": self.outputs["Bucket"], "JOBS_QUEUE_URL": self.outputs["Queue"]}
-        environment = {
-            "server": {**self.users["server"], **shared, "PUBLIC_URL": "https://cdn.example", "LISTEN": "127.0.0.1:0"},
-            "worker": {**self.users["worker"], **shared},
-        }
+        environment = {role: {**self.users[role], **shared} for role in ["server", "worker"]}
         self.engine.client("sqs").purge_queue(QueueUrl=shared["JOBS_QUEUE_URL"])  # of what other tests have left
         for name, variables in environment.items():
+            variables = {**variables, **SERVER}
             done = subprocess.run([engines.PROGRAMS / name, "--check"], env=variables, capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-        server = subprocess.Popen([engines.PROGRAMS / "server"], env=environment["server"], stderr=subprocess.PIPE, text=True)
-        self.addCleanup(server.stderr.close)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.kill)
-        address = re.search(r"serving address=(\S+)", server.stderr.readline())[1]
-        body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + GIF + b"\r\n--x--\r\n"
-        headers = {"Content-Type": "multipart/form-data; boundary=x", "Accept": "application/json"}
-        with urllib.request.urlopen(urllib.request.Request(f"http://{address}/", body, headers), timeout=30) as response:
-            self.assertEqual(response.status, 202)
-            urls = json.load(response)
+        urls = self.upload(self.server(environment["server"]))
         done = subprocess.run(
             [engines.PROGRAMS / "worker", "--drain"], env=environment["worker"], capture_output=True, text=True, timeout=120
         )
@@ -243,18 +236,41 @@ class Roles(unittest.TestCase):
         for url in urls.values():
             s3.head_object(Bucket=shared["IMAGES_BUCKET"], Key=url.removeprefix("https://cdn.example/"))
 
+    def start(self, name, environment):
+        program = subprocess.Popen([engines.PROGRAMS / name], env=environment, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(program.stderr.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        return program
+
+    def server(self, environment):
+        server = self.start("server", {**environment, **SERVER})
+        server.address = re.search(r"serving address=(\S+)", server.stderr.readline())[1]
+        return server
+
+    def upload(self, server):
+        """The four URLs."""
+        body = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + GIF + b"\r\n--x--\r\n"
+        headers = {"Content-Type": "multipart/form-data; boundary=x", "Accept": "application/json"}
+        request = urllib.request.Request(f"http://{server.address}/", body, headers)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            self.assertEqual(response.status, 202)
+            return json.load(response)
+
     def test_each_program_fails_with_the_others_role(self):
         """So it is the role that lets them, and not an engine that lets everybody."""
         shared = {"IMAGES_BUCKET": self.outputs["Bucket"], "JOBS_QUEUE_URL": self.outputs["Queue"]}
         self.engine.client("sqs").send_message(QueueUrl=shared["JOBS_QUEUE_URL"], MessageBody="a job")
-        worker = subprocess.Popen(
-            [engines.PROGRAMS / "worker"], env={**self.users["server"], **shared}, stderr=subprocess.PIPE, text=True
-        )
-        self.addCleanup(worker.stderr.close)
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.kill)
+        worker = self.start("worker", {**self.users["server"], **shared})
         deadline = time.monotonic() + 60
         lines = []
         while time.monotonic() < deadline and not any("SQS ReceiveMessage" in line for line in lines):
             lines.append(worker.stderr.readline())
         self.assertRegex("".join(lines), "SQS ReceiveMessage.*AccessDenied")
+
+        server = self.server({**self.users["worker"], **shared})
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            self.upload(server)
+        self.assertEqual(refused.exception.code, 503)
+        refused.exception.close()
+        self.assertRegex(server.stderr.readline(), "unavailable.*S3 PutObject.*AccessDenied")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import unittest
 
 from engines import ROOT
@@ -65,3 +66,65 @@ class Template(unittest.TestCase):
         idle = int(re.search(r"IDLE_TIMEOUT: Duration = Duration::from_secs\((\d+)\)", source)[1])
         self.assertGreater(idle, 60, "the balancer's default, which the template leaves")
         self.assertNotIn("idle_timeout", template())
+
+    # What follows ministack drops or does not do, so nothing but this says that it is there.
+
+    def test_the_load_balancer_judges_the_servers_and_no_time_does(self):
+        resources = parsed()["Resources"]
+        servers = resources["Servers"]["Properties"]
+        self.assertEqual(servers["TargetGroupARNs"], [{"Ref": "ServerTargets"}])
+        self.assertEqual(servers["HealthCheckType"], "ELB")
+        for group in ["Servers", "Workers"]:
+            self.assertNotIn("UpdatePolicy", resources[group])
+        # A refresh waits longer for a server than the group does before it calls one unhealthy.
+        script = (ROOT / "deploy/deploy.sh").read_text()
+        warmup = int(re.search(r"refresh servers .* (\d+) #", script)[1])
+        self.assertGreater(warmup, servers["HealthCheckGracePeriod"])
+
+    def test_servers_wait_for_the_listener_that_forwards_to_them(self):
+        resources = parsed()["Resources"]
+        [tag] = resources["Servers"]["Properties"]["Tags"]
+        self.assertEqual(tag["Value"], {"If": ["Tls", {"Ref": "Https"}, {"Ref": "Http"}]})
+        [forward] = resources["Https"]["Properties"]["DefaultActions"]
+        self.assertEqual(forward, {"Type": "forward", "TargetGroupArn": {"Ref": "ServerTargets"}})
+
+    def test_servers_follow_half_of_what_their_network_takes(self):
+        sys.path.insert(0, str(ROOT / "deploy/scaling-model"))
+        from model import Server
+
+        default = parsed()["Parameters"]["RequestsPerServer"]["Default"]
+        micro = Server(network_bits_per_second=Server.network_bits_per_second / 2)  # the model's own is a t3.small
+        limits = micro.uploads_per_second()
+        self.assertEqual(min(limits, key=limits.get), "network")
+        self.assertEqual(default, 60 * limits["network"] / 2)
+        tracking = parsed()["Resources"]["ServerRequests"]["Properties"]["TargetTrackingConfiguration"]
+        metric = tracking["PredefinedMetricSpecification"]
+        self.assertEqual(metric["PredefinedMetricType"], "ALBRequestCountPerTarget")
+        label = "${Balancer.LoadBalancerFullName}/${ServerTargets.TargetGroupFullName}"
+        self.assertEqual(metric["ResourceLabel"], {"Sub": label})
+
+    def test_workers_follow_the_backlog_for_each_of_them(self):
+        resources = parsed()["Resources"]
+        [collected] = resources["Workers"]["Properties"]["MetricsCollection"]
+        self.assertEqual(collected, {"Granularity": "1Minute", "Metrics": ["GroupInServiceInstances"]})
+        tracking = resources["WorkerBacklog"]["Properties"]["TargetTrackingConfiguration"]
+        metrics = {metric["Id"]: metric for metric in tracking["CustomizedMetricSpecification"]["Metrics"]}
+        self.assertEqual(metrics["visible"]["MetricStat"]["Metric"]["MetricName"], "ApproximateNumberOfMessagesVisible")
+        self.assertEqual(metrics["workers"]["MetricStat"]["Metric"]["MetricName"], "GroupInServiceInstances")
+        self.assertEqual(metrics["backlog"]["Expression"], "visible / IF(workers > 0, workers, 1)")
+        self.assertEqual([name for name, metric in metrics.items() if metric.get("ReturnData", True)], ["backlog"])
+
+    def test_a_worker_that_is_to_go_has_time_to_finish(self):
+        hook = parsed()["Resources"]["WorkerDrain"]["Properties"]
+        self.assertEqual(hook["AutoScalingGroupName"], {"Ref": "Workers"})
+        self.assertEqual(hook["LifecycleTransition"], "autoscaling:EC2_INSTANCE_TERMINATING")
+        stop = int(re.search(r"^TimeoutStopSec=(\d+)s$", (ROOT / "init/worker.service").read_text(), re.MULTILINE)[1])
+        self.assertGreaterEqual(stop, 60, "a long poll, the jobs and to settle them")
+        self.assertGreater(hook["HeartbeatTimeout"], stop)
+
+    def test_nobody_is_let_in_unless_asked_to(self):
+        self.assertEqual(parsed()["Parameters"]["SystemsManager"]["Default"], "off")
+        resources = parsed()["Resources"]
+        policies = resources["WorkerRole"]["Properties"]["ManagedPolicyArns"]
+        self.assertEqual((policies["If"][0], policies["If"][2]), ("LetIn", {"Ref": "AWS::NoValue"}))
+        self.assertNotIn("ManagedPolicyArns", resources["ServerRole"]["Properties"])

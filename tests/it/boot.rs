@@ -83,3 +83,14 @@ fn a_server_starts_from_the_same_image() {
     all_answer(&urls, &picture, "jpg");
     machine.power_off();
 }
+
+#[test]
+#[ignore = "boots a virtual machine: see deploy/tests/boot"]
+fn a_machine_that_does_not_learn_what_it_is_to_be_turns_itself_off() {
+    let imds = Imds::start(&engine().role_credentials(3600));
+    imds.set("user-data", "ROLE=neither");
+    let mut machine = Machine::new(&imds, free_port());
+    machine.boot();
+    machine.wait_until_off(|_| ());
+    machine.console_line(1, &["ROLE is to be server or worker"]);
+}

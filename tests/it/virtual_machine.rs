@@ -134,11 +134,18 @@ impl Machine {
     /// programs, so it is pressed again now and then.
     pub fn power_off(&mut self) {
         let mut next_press = Instant::now();
-        wait_within(PATIENCE, "it turns itself off", || {
+        self.wait_until_off(|machine| {
             if Instant::now() >= next_press {
                 next_press += BETWEEN_PRESSES;
-                self.press("system_powerdown");
+                machine.press("system_powerdown");
             }
+        });
+    }
+
+    /// Waits until it has turned itself off, and meanwhile does something to it now and then.
+    pub fn wait_until_off(&mut self, mut meanwhile: impl FnMut(&Machine)) {
+        wait_within(PATIENCE, "it turns itself off", || {
+            meanwhile(self);
             self.running.as_mut().expect("it is on").has_ended().then_some(())
         });
         self.running = None;
