@@ -39,8 +39,8 @@ pub enum Fault {
     Noise,
     /// What comes back is a success and a web page, as of a network that wants to be logged in to.
     WebPage,
-    /// The clock of the service is so much later than ours.
-    ClockAhead(Duration),
+    /// The clock of the service is so many seconds ahead of ours, or behind it if they are negative.
+    ClockAhead(i64),
     /// 403, with all that S3 and SQS say of a signature that they find wrong.
     QuoteSignature,
 }
@@ -59,7 +59,8 @@ impl fmt::Display for Fault {
             Fault::Refuse(status, code, _) => write!(f, "{status} {code}"),
             Fault::Noise => f.write_str("noise"),
             Fault::WebPage => f.write_str("200 and a web page"),
-            Fault::ClockAhead(ahead) => write!(f, "a clock {} min off", ahead.as_secs() / 60),
+            Fault::ClockAhead(seconds @ 0..) => write!(f, "a clock {} min ahead", seconds / 60),
+            Fault::ClockAhead(seconds) => write!(f, "a clock {} min behind", -seconds / 60),
             Fault::QuoteSignature => f.write_str("403 with the signature"),
         }
     }
