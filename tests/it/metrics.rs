@@ -20,11 +20,18 @@ fn address(program: &Program) -> String {
 }
 
 /// The samples but for the buckets, which are looked at on the way.
-pub fn samples(program: &Program) -> BTreeMap<String, f64> {
+fn samples(program: &Program) -> BTreeMap<String, f64> {
     let reply = curl(&[&format!("http://{}/metrics", address(program))]);
     assert_eq!(reply.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = String::from_utf8(reply.body).unwrap();
     serde_json::from_str(&python(include_str!("exposition.py"), &text)).unwrap()
+}
+
+/// A single number without labels, for who asks often.
+pub fn number(program: &Program, name: &str) -> u64 {
+    let page = String::from_utf8(curl(&[&format!("http://{}/metrics", address(program))]).body).unwrap();
+    let name = format!("{name} ");
+    number_after(page.lines().find(|line| line.starts_with(&name)).expect("it is shown"), &name)
 }
 
 fn have(samples: &BTreeMap<String, f64>, expected: &[(&str, f64)]) {
@@ -166,12 +173,7 @@ fn of_pictures_that_are_decoded() {
     for _ in 0..4 {
         upload(&server.url, png.get_ref()).urls();
     }
-    let page = format!("http://{}/metrics", address(&server.program));
-    let memory = || {
-        let page = String::from_utf8(curl(&[&page]).body).unwrap();
-        let name = "image_sharer_decode_memory_bytes ";
-        number_after(page.lines().find(|line| line.starts_with(name)).expect("it is shown"), name)
-    };
+    let memory = || number(&server.program, "image_sharer_decode_memory_bytes");
     wait_until("a picture is being decoded", || (memory() > 5000 * 4000).then_some(()));
     wait_until("all are done", || (server.program.count_lines_with(&["outcome=done"]) == 4).then_some(()));
     assert_eq!(memory(), 0);
