@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use image_sharer::image_id::ImageId;
 use image_sharer::server::inspect::inspect;
@@ -16,13 +17,16 @@ use image_sharer::thumbnail::{self, Fit};
 
 use crate::curl::{Reply, Urls, upload};
 use crate::pictures::look;
-use crate::program::{PATIENCE, wait_until};
+use crate::program::{PATIENCE, wait_within};
+
+/// The longest that a thumbnail is waited for: a job that failed a third time comes back after 80 s.
+const THERE_WITHIN: Duration = Duration::from_secs(240);
 
 /// The most that any object of a test has.
 const MAX_OBJECT_BYTES: u64 = 1 << 21;
 
 /// As `MAX_PIXELS` is unless set.
-const MAX_PIXELS: u64 = 40_000_000;
+pub const MAX_PIXELS: u64 = 40_000_000;
 
 /// A picture's thumbnails, from the smallest on.
 type Thumbnails = Arc<[Vec<u8>; 3]>;
@@ -83,6 +87,11 @@ impl Audit {
         self.thumbnails_of(picture);
     }
 
+    /// How many uploads were answered 202 until now.
+    pub fn accepted(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
     /// Notes an upload that was answered 202 with these URLs.
     pub fn note(&self, urls: Urls, picture: &Arc<[u8]>) {
         self.accepted.lock().unwrap().push((urls, picture.clone()));
@@ -121,7 +130,7 @@ impl Audit {
             let original = get(&agent, &urls.original);
             assert!(original.is_some_and(|(_, bytes)| *bytes == **picture), "{}", urls.original);
             for ((url, _), right) in urls.thumbnails().into_iter().zip(self.thumbnails_of(picture).iter()) {
-                let (content_type, bytes) = wait_until(url, || get(&agent, url));
+                let (content_type, bytes) = wait_within(THERE_WITHIN, url, || get(&agent, url));
                 assert!(bytes == *right, "{url} is not of its picture");
                 assert_eq!(content_type, if url.ends_with("jpg") { "image/jpeg" } else { "image/png" });
             }

@@ -13,12 +13,14 @@ use std::thread;
 use std::time::Duration;
 
 use image::ImageFormat;
+use image_sharer::server::inspect::inspect;
+use image_sharer::store::Kind;
 
-use crate::audit::{Audit, agent};
+use crate::audit::{Audit, MAX_PIXELS, agent, objects_in_directory};
 use crate::curl::curl;
 use crate::fuzz::{Random, mutation};
 use crate::load::{Load, form, number_from, seeded};
-use crate::pictures;
+use crate::pictures::{self, look};
 use crate::process::{connections, descriptors, threads};
 use crate::program::{LocalServer, PATIENCE, wait_until, wait_within};
 
@@ -38,8 +40,34 @@ const ALL_DONE_WITHIN: Duration = Duration::from_secs(900);
 /// Every status of the contract.
 const STATUSES: [u16; 14] = [200, 202, 400, 404, 405, 406, 408, 411, 413, 414, 417, 431, 503, 505];
 
+/// Malformed requests in any run are answered so, and more often than not something is: or the attack would not be one.
+const STATUSES_OF_ANY_RUN: [u16; 4] = [202, 400, 411, 431];
+
 /// How often each status was answered.
 type Counts = BTreeMap<u16, usize>;
+
+/// What hostile clients saw.
+#[derive(Debug, Default)]
+struct Seen {
+    counts: Counts,
+    /// Connections with requests that were broken anywhere.
+    connections: usize,
+    /// Those of them on which there was at least one answer.
+    answered: usize,
+    /// Those that ended with a reset in the middle of an answer: the request before was refused, and more came than is read then.
+    cut: usize,
+}
+
+impl Seen {
+    fn add(&mut self, other: Seen) {
+        for (status, count) in other.counts {
+            *self.counts.entry(status).or_default() += count;
+        }
+        self.connections += other.connections;
+        self.answered += other.answered;
+        self.cut += other.cut;
+    }
+}
 
 /// Takes one answer off the front of what was received. None if it has not come whole; panics if it is not as the contract has
 /// it.
@@ -85,17 +113,20 @@ fn connect(address: &str) -> TcpStream {
 }
 
 /// Sends some requests that are broken anywhere, and then the end of the stream; reads all that comes back.
-fn send_broken_requests(address: &str, requests: &[Vec<u8>], counts: &mut Counts) {
+fn send_broken_requests(address: &str, requests: &[Vec<u8>], seen: &mut Seen) {
     let mut stream = connect(address);
     let sent = requests.iter().try_for_each(|request| stream.write_all(request));
     let _ = sent.and_then(|()| stream.shutdown(Shutdown::Write)); // it may have been refused already
     let mut received = Vec::new();
     let read = stream.read_to_end(&mut received);
+    seen.connections += 1;
+    seen.answered += usize::from(!received.is_empty());
     while !received.is_empty() {
         match take_answer(&mut received) {
-            Some(status) => *counts.entry(status).or_default() += 1,
+            Some(status) => *seen.counts.entry(status).or_default() += 1,
             None => {
                 assert!(read.is_err(), "an answer was cut short: {}", text(&received));
+                seen.cut += 1;
                 break;
             }
         }
@@ -144,6 +175,7 @@ fn requests() -> Vec<Vec<u8>> {
         get("/0123456789abcdef0123456789abcdef/small.jpg"),
         b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_vec(),
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nUpgrade: h2c\r\n\r\n".to_vec(),
+        upload(&"X: y\r\n".repeat(70)),
     ]
 }
 
@@ -159,29 +191,29 @@ fn some_pictures() -> Vec<Vec<u8>> {
 }
 
 /// One hostile client: a third of its requests have a broken body in a sound frame, and the others are broken anywhere.
-fn attack(address: &str, mut random: Random, requests_to_send: usize, pictures_to_send: usize) -> Counts {
+fn attack(address: &str, mut random: Random, requests_to_send: usize, pictures_to_send: usize) -> Seen {
     let (requests, pictures) = (requests(), some_pictures());
     let forms: Vec<Vec<u8>> = pictures.iter().take(1).map(|picture| form(picture)).collect();
-    let mut counts = Counts::new();
+    let mut seen = Seen::default();
     let mut kept = None;
     let mut left = requests_to_send;
     while left > 0 {
         if random.below(3) == 0 {
             let body = mutation(&forms, &mut random);
-            send_kept(address, &mut kept, &body, &mut counts);
+            send_kept(address, &mut kept, &body, &mut seen.counts);
             left -= 1;
             continue;
         }
         let several = (1 + random.below(MAX_AT_ONCE)).min(left);
         let broken: Vec<Vec<u8>> = (0..several).map(|_| mutation(&requests, &mut random)).collect();
-        send_broken_requests(address, &broken, &mut counts);
+        send_broken_requests(address, &broken, &mut seen);
         left -= several;
     }
     for _ in 0..pictures_to_send {
         let picture = mutation(&pictures, &mut random);
-        send_kept(address, &mut kept, &form(&picture), &mut counts);
+        send_kept(address, &mut kept, &form(&picture), &mut seen.counts);
     }
-    counts
+    seen
 }
 
 /// Over the connection that is kept, which the server ends after some requests: so there is another from time to time.
@@ -204,6 +236,23 @@ fn all_is_done(server: &LocalServer) -> bool {
     images.all(|image| fs::read_dir(image.path()).unwrap().count() == 4)
 }
 
+/// Each original is a picture as far as the server looks, and each thumbnail decodes and has its sides. Which picture it is of,
+/// nobody knows: they were broken by chance.
+fn all_that_is_stored_is_whole(server: &LocalServer) -> usize {
+    let objects = objects_in_directory(server.directory());
+    for (key, bytes) in &objects {
+        match key.kind {
+            Kind::Original => assert!(inspect(bytes, MAX_PIXELS).is_ok(), "{key}"),
+            Kind::Thumbnail(size) => {
+                let (format, width, height) = look(bytes);
+                assert_eq!((width, height), (size.pixels(), size.pixels()), "{key}");
+                assert!(key.to_string().ends_with(format), "{key} is a {format}");
+            }
+        }
+    }
+    objects.len()
+}
+
 #[test]
 fn malformed_requests_and_pictures_leave_no_trace() {
     let mut random = seeded();
@@ -219,7 +268,7 @@ fn malformed_requests_and_pictures_leave_no_trace() {
 
     let honest = Load::start(1, Duration::from_millis(50), &server.url, &audit);
     let over = AtomicBool::new(false);
-    let counts = thread::scope(|scope| {
+    let seen = thread::scope(|scope| {
         scope.spawn(|| {
             let (agent, healthz) = (agent(), format!("{}/healthz", server.url));
             while !over.load(Ordering::Relaxed) {
@@ -234,18 +283,19 @@ fn malformed_requests_and_pictures_leave_no_trace() {
                 scope.spawn(move || attack(address, random, share(requests), share(pictures)))
             })
             .collect();
-        let mut counts = Counts::new();
+        let mut seen = Seen::default();
         let ended: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
         over.store(true, Ordering::Relaxed);
-        for (status, count) in ended.into_iter().flat_map(|client| client.expect("no panic in a client")) {
-            *counts.entry(status).or_default() += count;
-        }
-        counts
+        ended.into_iter().for_each(|client| seen.add(client.expect("no panic in a client")));
+        seen
     });
     let answers = honest.stop();
     println!(
-        "{requests} malformed requests and {pictures} malformed pictures: {counts:?}; beside them {answers:?}"
+        "{requests} malformed requests and {pictures} malformed pictures: {seen:?}; beside them {answers:?}"
     );
+    let Seen { counts, connections: attacked, answered, cut } = &seen;
+    assert!(STATUSES_OF_ANY_RUN.iter().all(|status| counts.contains_key(status)), "{counts:?}");
+    assert!(answered * 10 >= attacked * 9 && cut * 100 <= *attacked, "{seen:?}");
     assert!(answers.accepted > 0 && answers.turned_away + answers.unanswered == 0, "{answers:?}");
 
     assert_eq!(curl(&[&format!("{}/healthz", server.url)]).status, 200);
@@ -257,6 +307,7 @@ fn malformed_requests_and_pictures_leave_no_trace() {
         let now = held(&server);
         (now.0 <= before.0 && now.1 <= before.1 && now.2 == 0).then_some(())
     });
+    println!("{} objects are whole", all_that_is_stored_is_whole(&server));
     println!("threads, descriptors and temporary files: {before:?} before, {:?} after", held(&server));
     for trouble in ["error panic", "error request_failed", "error dead_letter", "error job_failed"] {
         assert_eq!(server.program.lines_with(&[trouble]), Vec::<String>::new());

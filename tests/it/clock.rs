@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use image_sharer::aws::sign::{self, Signable};
 use image_sharer::dates;
 
-use crate::engine::{REGION, engine};
+use crate::engine::{REGION, user_with};
 use crate::relay::answer;
 use crate::request::{Operation, Request};
 
@@ -16,14 +16,15 @@ const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 /// The headers that a signature adds.
 const OF_SIGNATURE: [&str; 3] = ["authorization", "x-amz-date", "x-amz-content-sha256"];
 
-/// The request as the engine takes it, or the answer of a service whose clock is so much later than ours.
-pub fn pass_on(request: &Request, ahead: Duration) -> Result<Request, Vec<u8>> {
-    let now = SystemTime::now() + ahead;
+/// The request as the engine takes it, or the answer of a service whose clock is so many seconds ahead of ours, or behind it.
+pub fn pass_on(request: &Request, seconds_ahead: i64) -> Result<Request, Vec<u8>> {
+    let distance = Duration::from_secs(seconds_ahead.unsigned_abs());
+    let now = if seconds_ahead < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance };
     let stamp = request.header("x-amz-date").expect("a signed request");
     let signed_at = time_of(stamp);
     let distance = now.duration_since(signed_at).unwrap_or_else(|later| later.duration());
     if distance > TOLERANCE {
-        return Err(too_skewed(request, stamp, now));
+        return Err(too_skewed(request, stamp, signed_at, now));
     }
     let authorization = |headers: &[(String, String)]| {
         headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.clone())
@@ -58,7 +59,9 @@ fn signature(request: &Request, now: SystemTime) -> Vec<(String, String)> {
             .collect();
     let signable = Signable { method: request.method(), url: &url, headers: &headers, body: &request.body };
     let service = if request.operation.is_of_queue() { sign::SQS } else { sign::S3 };
-    sign::sign(&signable, service, REGION, engine().user(), now).expect("it has been signed before")
+    let key = authorization.split("Credential=").nth(1).and_then(|rest| rest.split('/').next());
+    let user = key.and_then(user_with).expect("the key of a user");
+    sign::sign(&signable, service, REGION, &user, now).expect("it has been signed before")
 }
 
 /// Of `20261124T083000Z`.
@@ -68,10 +71,13 @@ fn time_of(stamp: &str) -> SystemTime {
     dates::from_rfc3339(&format!("{}T{}Z", date.join("-"), time.join(":"))).expect("a time")
 }
 
-fn too_skewed(request: &Request, stamp: &str, now: SystemTime) -> Vec<u8> {
+fn too_skewed(request: &Request, stamp: &str, signed_at: SystemTime, now: SystemTime) -> Vec<u8> {
     let body = if request.operation.is_of_queue() {
-        let message =
-            format!("Signature expired: {stamp} is now earlier than the service's time less 15 min.");
+        let message = if signed_at < now {
+            format!("Signature expired: {stamp} is now earlier than the service's time less 15 min.")
+        } else {
+            format!("Signature not yet current: {stamp} is still later than the service's time and 15 min.")
+        };
         format!(r#"{{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"{message}"}}"#)
     } else {
         "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is \

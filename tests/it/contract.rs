@@ -14,6 +14,7 @@ use image_sharer::store::{Key, Listed, Store};
 
 use crate::engine::{QueueUrls, engine};
 use crate::program::tempdir::TempDir;
+use crate::program::wait_until;
 
 mod refusals;
 
@@ -99,13 +100,9 @@ fn job() -> Job {
     Job { original: original(), thumbnails: ThumbnailFormat::Png, uploaded_at: SystemTime::now() }
 }
 
-/// Asks until the answer is yes, and fails if it is not within a time that is generous on a busy machine.
+/// Asks until the answer is yes.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within 15 s: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(what, || is_so().then_some(()));
 }
 
 pub mod store {
@@ -227,9 +224,10 @@ pub mod queue {
     use image_sharer::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Receipt};
 
     use super::*;
+    use crate::program::PATIENCE;
 
-    /// The longest that a test waits for a message that must come.
-    const WAIT: Duration = Duration::from_secs(15);
+    /// The longest that a test waits for a message that must come, and that SQS lets anybody wait.
+    const WAIT: Duration = Duration::from_secs(20);
 
     fn receive_one(queue: &dyn Queue) -> Message {
         let messages = queue.receive(1, WAIT).unwrap();
@@ -262,7 +260,8 @@ pub mod queue {
             queue.jobs.send(&job()).unwrap();
             receiver.join().unwrap();
         });
-        assert!(start.elapsed() < Duration::from_secs(5), "woken after {:?}", start.elapsed());
+        // By the message and not by the end of the wait, however busy the machine.
+        assert!(start.elapsed() < WAIT, "woken after {:?}", start.elapsed());
     }
 
     pub fn returns_without_one(queue: &QueueUnderTest) {
@@ -270,7 +269,7 @@ pub mod queue {
         let start = Instant::now();
         assert!(nothing_comes(&*queue.jobs));
         let waited = start.elapsed();
-        assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&waited), "{waited:?}");
+        assert!((Duration::from_millis(900)..PATIENCE).contains(&waited), "{waited:?}");
     }
 
     pub fn hides_what_was_received(queue: &QueueUnderTest) {
@@ -295,7 +294,7 @@ pub mod queue {
         give_back(&*queue.jobs, &first, 2);
         let second = receive_one(&*queue.jobs);
         let waited = start.elapsed();
-        assert!((Duration::from_millis(1500)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
+        assert!((Duration::from_millis(1500)..PATIENCE).contains(&waited), "{waited:?}");
         assert_eq!((second.body, second.receive_count), (first.body, 2));
     }
 

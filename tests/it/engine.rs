@@ -4,6 +4,7 @@
 //! seconds and the network. The engine checks signatures and policies of every key but the root's, so tests use the key of a
 //! user made for them. Its state is in a temporary directory, and it ends with the test process, however that ends.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
@@ -51,6 +52,14 @@ pub struct QueueUrls {
     pub dead: String,
 }
 
+/// The user of each engine, by the access key.
+static USERS: Mutex<BTreeMap<String, Credentials>> = Mutex::new(BTreeMap::new());
+
+/// Whose key it is, for who checks signatures in an engine's place.
+pub fn user_with(access_key_id: &str) -> Option<Credentials> {
+    USERS.lock().unwrap().get(access_key_id).cloned()
+}
+
 /// The engine, started if it is not running yet.
 pub fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -80,11 +89,6 @@ impl Engine {
         variables.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
     }
 
-    /// The key of that user.
-    pub fn user(&self) -> &Credentials {
-        &self.user
-    }
-
     /// Credentials of a role that may use S3 and SQS, as an instance is given them: with a session token, for some seconds.
     pub fn role_credentials(&self, seconds: u64) -> Credentials {
         let _giving = self.nobody_is_given_credentials();
@@ -111,6 +115,11 @@ impl Engine {
     /// does not know them.
     pub fn nobody_is_given_credentials(&self) -> MutexGuard<'_, ()> {
         self.giving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of that user.
+    pub fn user(&self) -> &Credentials {
+        &self.user
     }
 
     /// The variables as a value, with some changed.
@@ -241,6 +250,7 @@ impl Engine {
         let key = engine.iam("CreateAccessKey", &[user]);
         let field = |name| xml_element(&key, name).expect("an access key");
         engine.user = Credentials::of_key(&field("AccessKeyId"), &field("SecretAccessKey"));
+        USERS.lock().unwrap().insert(engine.user.access_key_id.clone(), engine.user.clone());
         engine
     }
 

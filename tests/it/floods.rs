@@ -1,51 +1,79 @@
 //! Honest clients during a flood: how many of their uploads are taken, and how long that takes. The flood comes from one
-//! address and the honest clients have another, as on the Internet; `cargo test floods -- --nocapture` prints the figures.
+//! address, or from ten, and the honest clients have another, as on the Internet; `cargo test floods -- --nocapture` prints the
+//! figures.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use image_sharer::server::gate::MAX_CONNECTIONS;
+
 use crate::attacks::raise_own_descriptor_limit;
-use crate::curl::upload;
+use crate::audit::Audit;
+use crate::metrics::number;
 use crate::pictures;
-use crate::program::LocalServer;
+use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
 
-/// Where the flood comes from.
-const ATTACKER: [u8; 4] = [127, 0, 0, 66];
+/// A flood from one address: more than the server takes, so that it is the address's share that holds it.
+const OF_ONE: Flood = Flood { addresses: 1, threads: 4, held: 750, for_each_upload: usize::MAX };
 
-/// Threads of the attacker.
-const ATTACKERS: usize = 4;
-
-/// Connections that each of them holds: together more than the server takes.
-const HELD: usize = 750;
+/// A flood from many, of which none comes to its share, so that it is the room for all that is filled. Whoever has waited longest
+/// gives way then, so an upload is safe until all 2,048 have been replaced: how long that takes would be the machine's doing, if
+/// the flood had no measure.
+const OF_MANY: Flood = Flood { addresses: 10, threads: 10, held: 250, for_each_upload: 500 };
+const _: () = assert!(OF_MANY.in_full_flow() > MAX_CONNECTIONS && OF_MANY.held < MAX_CONNECTIONS / 4);
 
 /// Uploads of honest clients, one after the other.
 const UPLOADS: usize = 20;
 
-/// One connection of the attacker's, which is held or not; none if the server takes no more for now.
-type Attack = fn(&str) -> Option<Client>;
+/// Where connections come from, and how many there are.
+#[derive(Clone, Copy)]
+struct Flood {
+    addresses: usize,
+    threads: usize,
+    /// Connections that a thread holds.
+    held: usize,
+    /// Connections that all make, once it is in full flow, while an honest client uploads.
+    for_each_upload: usize,
+}
 
-fn start(address: &str, text: &str) -> Option<Client> {
-    let mut client = Client::connect_from(ATTACKER, address).ok()?;
+impl Flood {
+    const fn in_full_flow(self) -> usize {
+        self.threads * self.held
+    }
+}
+
+/// What tells of connections that were told to go.
+const EVICTED: &str = "image_sharer_evicted_connections_total";
+
+/// One connection from an address of the attacker's, which is held or not; none if the server takes no more for now.
+type Attack = fn([u8; 4], &str) -> Option<Client>;
+
+fn start(source: [u8; 4], address: &str, text: &str) -> Option<Client> {
+    let mut client = Client::connect_from(source, address).ok()?;
     client.send_endlessly(text.as_bytes(), 1); // it may be closed by now
     Some(client)
 }
 
 const FLOODS: [(&str, Attack); 4] = [
-    ("idle connections", |address| Client::connect_from(ATTACKER, address).ok()),
-    ("heads that never end", |address| start(address, "POST / HTTP/1.1\r\nHost: a\r\nX: ")),
-    ("bodies that never end", |address| {
-        start(address, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbody")
+    ("idle connections", |source, address| Client::connect_from(source, address).ok()),
+    ("heads that never end", |source, address| start(source, address, "POST / HTTP/1.1\r\nHost: a\r\nX: ")),
+    ("bodies that never end", |source, address| {
+        start(source, address, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbody")
     }),
-    ("uploads that are refused", |address| {
-        let mut client =
-            start(address, "POST / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nContent-Length: 9\r\n\r\n")?;
+    (REFUSED, |source, address| {
+        let request = "POST / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nContent-Length: 9\r\n\r\n";
+        let mut client = start(source, address, request)?;
         client.finish();
         client.is_closed();
         None
     }),
 ];
+
+/// The last of them.
+const REFUSED: &str = "uploads that are refused";
 
 /// Says stop when it goes, also when a test fails: a flood without end would keep the failure from being seen.
 struct StopAtTheEnd<'a>(&'a AtomicBool);
@@ -56,61 +84,88 @@ impl Drop for StopAtTheEnd<'_> {
     }
 }
 
-/// Floods the server while `honest` runs, and says with how many connections.
-fn flooded(server: &LocalServer, attack: Attack, honest: impl FnOnce()) -> usize {
+/// Floods the server while `honest` uploads so many times, and says with how many connections.
+fn flooded(address: &str, flood: Flood, attack: Attack, uploads: usize, mut honest: impl FnMut()) -> usize {
     let (stop, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let allowed = AtomicUsize::new(flood.in_full_flow());
     thread::scope(|scope| {
-        for _ in 0..ATTACKERS {
-            scope.spawn(|| {
+        for thread in 0..flood.threads {
+            let source = [127, 0, 0, 66 + (thread % flood.addresses) as u8];
+            let (stop, made, allowed) = (&stop, &made, &allowed);
+            scope.spawn(move || {
                 let mut held = std::collections::VecDeque::new();
                 while !stop.load(Ordering::Relaxed) {
-                    held.extend(attack(&server.address));
+                    if made.load(Ordering::Relaxed) >= allowed.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(1));
+                        continue;
+                    }
+                    held.extend(attack(source, address));
                     made.fetch_add(1, Ordering::Relaxed);
-                    if held.len() > HELD {
+                    if held.len() > flood.held {
                         held.pop_front();
                     }
                 }
             });
         }
         let _stop = StopAtTheEnd(&stop);
-        // Until it is in full flow.
-        while made.load(Ordering::Relaxed) < ATTACKERS * HELD {
-            thread::sleep(Duration::from_millis(10));
+        wait_until("the flood is in full flow", || {
+            (made.load(Ordering::Relaxed) >= flood.in_full_flow()).then_some(())
+        });
+        for upload in 1..=uploads {
+            let more = flood.for_each_upload.saturating_mul(upload);
+            allowed.store(flood.in_full_flow().saturating_add(more), Ordering::Relaxed);
+            honest();
         }
-        honest();
     });
     made.into_inner()
 }
 
-#[test]
-fn honest_clients_are_served() {
+/// One flood of each kind, and an honest client meanwhile, whose connections are gone before they are the oldest.
+fn honest_clients_are_served(flood: Flood, attacks: &[(&str, Attack)]) {
     raise_own_descriptor_limit();
-    let picture = pictures::jpeg_of_bytes(200_000);
-    for (name, attack) in FLOODS {
-        let server = LocalServer::start();
+    let picture: Arc<[u8]> = pictures::jpeg_of_bytes(200_000).into();
+    for (name, attack) in attacks {
+        let server = LocalServer::start_with(&[("METRICS_LISTEN", "127.0.0.1:0")]);
+        let audit = Audit::default();
         let mut times = Vec::new();
-        let mut taken = 0;
-        let made = flooded(&server, attack, || {
-            for _ in 0..UPLOADS {
-                let began = Instant::now();
-                taken += usize::from(upload(&server.url, &picture).status == 202);
-                times.push(began.elapsed().as_millis());
-            }
+        let made = flooded(&server.address, flood, *attack, UPLOADS, || {
+            let began = Instant::now();
+            audit.upload(&server.url, &picture);
+            times.push(began.elapsed().as_millis());
         });
         times.sort();
-        let (median, worst) = (times[UPLOADS / 2], times[UPLOADS - 1]);
+        let (taken, median, worst) = (audit.accepted(), times[UPLOADS / 2], times[UPLOADS - 1]);
+        let evicted = number(&server.program, EVICTED);
         println!(
-            "{name}: {made} connections; {taken} of {UPLOADS} uploads, median {median} ms, worst {worst} ms"
+            "{name} from {} addresses: {made} connections, {evicted} of them told to go; {taken} of {UPLOADS} uploads, \
+             median {median} ms, worst {worst} ms",
+            flood.addresses
         );
         assert_eq!(taken, UPLOADS, "{name}");
+        assert_eq!(audit.nothing_is_lost(), UPLOADS, "{name}");
+        // Those that are refused go by themselves.
+        assert!(evicted > 0 || *name == REFUSED, "{name}: the flood filled nothing");
     }
 }
 
+#[test]
+fn honest_clients_are_served_during_a_flood_from_one_address() {
+    honest_clients_are_served(OF_ONE, &FLOODS);
+}
+
+#[test]
+fn honest_clients_are_served_during_a_flood_from_many_addresses() {
+    honest_clients_are_served(OF_MANY, &FLOODS[..3]);
+}
+
 /// An upload on a slow line is older than what a flood brings, and would give way first if it did not have a share of its own.
+/// The server has few descriptors and so room for 200 connections, which are made within the time that a body may take on any
+/// machine.
 #[test]
 fn a_slow_upload_outlives_a_flood() {
-    raise_own_descriptor_limit();
-    let server = LocalServer::start();
+    let (program, directory) =
+        LocalServer::start_in_shell("ulimit -n 648 && export METRICS_LISTEN=127.0.0.1:0");
+    let server = LocalServer::from(program, directory);
     let mut slow = Client::connect(&server.address);
     let jpeg = pictures::jpeg(64, 64);
     let part = "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n";
@@ -121,7 +176,10 @@ fn a_slow_upload_outlives_a_flood() {
          Content-Length: {length}\r\n\r\n"
     ));
     assert_eq!(slow.status(), 100, "it is in hand");
-    flooded(&server, FLOODS[0].1, || {
+    flooded(&server.address, Flood { held: 100, ..OF_ONE }, FLOODS[0].1, 1, || {
+        wait_until("more have given way than there is room for", || {
+            (number(&server.program, EVICTED) > 200).then_some(())
+        });
         slow.send_bytes(&body);
         assert_eq!(slow.status(), 202);
     });
@@ -143,7 +201,7 @@ fn the_clients_of_a_proxy_have_shares() {
         connection
     };
     let mut honest = begin("192.0.2.2");
-    let share = image_sharer::server::gate::MAX_CONNECTIONS / 4;
+    let share = MAX_CONNECTIONS / 4;
     let mut greedy: Vec<Client> = (0..=share).map(|_| begin("192.0.2.1")).collect();
     assert_eq!(greedy[0].status(), 503, "its own oldest gave way");
     for connection in greedy[1..].iter_mut().chain([&mut honest]) {

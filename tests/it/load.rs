@@ -1,5 +1,6 @@
 //! Clients that upload all the while, and keep what they were answered.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -37,6 +38,18 @@ pub struct Answers {
     pub turned_away: usize,
     /// Connections that could not be made, or broke before there was a whole answer.
     pub unanswered: usize,
+}
+
+impl Add for Answers {
+    type Output = Answers;
+
+    fn add(self, other: Answers) -> Answers {
+        Answers {
+            accepted: self.accepted + other.accepted,
+            turned_away: self.turned_away + other.turned_away,
+            unanswered: self.unanswered + other.unanswered,
+        }
+    }
 }
 
 /// Uploading clients. They end when they are told to.
@@ -91,11 +104,7 @@ impl Load {
     pub fn stop(mut self) -> Answers {
         self.stop.store(true, Ordering::Relaxed);
         let answers = self.clients.drain(..).map(|client| client.join().expect("no panic in a client"));
-        answers.fold(Answers::default(), |sum, each| Answers {
-            accepted: sum.accepted + each.accepted,
-            turned_away: sum.turned_away + each.turned_away,
-            unanswered: sum.unanswered + each.unanswered,
-        })
+        answers.fold(Answers::default(), Answers::add)
     }
 }
 

@@ -13,6 +13,7 @@ mod boot;
 mod cdn;
 mod clock;
 mod contract;
+mod crash_steps;
 mod crashes;
 mod curl;
 mod durable;

@@ -1,12 +1,17 @@
 //! What Prometheus is shown, read by its own parser: the numbers are those of what was done.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use image::{ImageFormat, Rgba, RgbaImage};
 
 use crate::curl::{curl, upload, upload_accepting};
 use crate::engine::{engine, python};
 use crate::pictures;
 use crate::program::{LocalServer, Program, run, wait_until};
 use crate::raw::Client;
+use crate::relay::{Fault, Relay, Times};
+use crate::request::Operation;
 use crate::stack::Stack;
 
 fn address(program: &Program) -> String {
@@ -20,6 +25,13 @@ fn samples(program: &Program) -> BTreeMap<String, f64> {
     assert_eq!(reply.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = String::from_utf8(reply.body).unwrap();
     serde_json::from_str(&python(include_str!("exposition.py"), &text)).unwrap()
+}
+
+/// A single number without labels, for who asks often.
+pub fn number(program: &Program, name: &str) -> u64 {
+    let page = String::from_utf8(curl(&[&format!("http://{}/metrics", address(program))]).body).unwrap();
+    let name = format!("{name} ");
+    number_after(page.lines().find(|line| line.starts_with(&name)).expect("it is shown"), &name)
 }
 
 fn have(samples: &BTreeMap<String, f64>, expected: &[(&str, f64)]) {
@@ -90,7 +102,10 @@ fn of_two_programs() {
     engine().remove(path);
     let worker = stack.worker();
     worker.line_with(&["job", "outcome=gone", "receives=2"]);
-    wait_until("the others are done", || (worker.count_lines_with(&["outcome=done"]) == 2).then_some(()));
+    let done = wait_until("the others are done", || {
+        Some(worker.lines_with(&["outcome=done"])).filter(|done| done.len() == 2)
+    });
+    let waited_ms: u64 = done.iter().map(|line| number_after(line, "wait_ms=")).sum();
     engine().send_message(&stack.queues.jobs, "no job"); // it comes back after half a minute
     let unreadable = "image_sharer_jobs_total{outcome=unreadable}";
     let worker = wait_until("it is counted", || {
@@ -116,10 +131,52 @@ fn of_two_programs() {
             ("repeated_receives_total", 1.0),
         ],
     );
-    assert!(
-        worker["image_sharer_thumbnail_age_seconds_sum"]
-            >= worker["image_sharer_job_wait_seconds_sum"] * 2.0 / 3.0
-    );
+    // Both began with the upload, and thumbnails are there after the wait of their job.
+    let waited = waited_ms as f64 / 1000.0;
+    assert!(worker["image_sharer_job_wait_seconds_sum"] >= waited, "{waited} s: {worker:#?}");
+    assert!(worker["image_sharer_thumbnail_age_seconds_sum"] >= waited, "{waited} s: {worker:#?}");
+}
+
+fn number_after(line: &str, name: &str) -> u64 {
+    let (_, rest) = line.split_once(name).unwrap_or_else(|| panic!("no {name} in {line}"));
+    rest.split(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// A job that waits for the store is in hand, and its pictures take no memory yet.
+#[test]
+fn of_a_job_in_hand() {
+    let stack = Stack::start();
+    let relay = Relay::to(&engine().endpoint);
+    relay.fault(Operation::Get, Times::Always, Fault::Silence);
+    let worker = Program::start("worker", &[], &stack.with("AWS_ENDPOINT_URL_S3", &relay.url));
+    let in_hand = |count: f64| {
+        wait_until("it is in hand, or no longer", || {
+            Some(samples(&worker)).filter(|samples| samples["image_sharer_jobs_in_hand"] == count)
+        })
+    };
+    in_hand(0.0);
+    upload(&stack.url, &pictures::jpeg(80, 60)).urls();
+    have(&in_hand(1.0), &[("decode_memory_bytes", 0.0)]);
+    relay.clear();
+    worker.line_with(&["outcome=done"]);
+    in_hand(0.0);
+}
+
+/// What decoding takes is counted while it lasts, as what is let in at the same time depends on it.
+#[test]
+fn of_pictures_that_are_decoded() {
+    let server = LocalServer::start_with(&[("METRICS_LISTEN", "127.0.0.1:0")]);
+    // Small as a file, and a second's work or more.
+    let large = RgbaImage::from_pixel(5000, 4000, Rgba([9, 99, 199, 99]));
+    let mut png = Cursor::new(Vec::new());
+    large.write_to(&mut png, ImageFormat::Png).unwrap();
+    for _ in 0..4 {
+        upload(&server.url, png.get_ref()).urls();
+    }
+    let memory = || number(&server.program, "image_sharer_decode_memory_bytes");
+    wait_until("a picture is being decoded", || (memory() > 5000 * 4000).then_some(()));
+    wait_until("all are done", || (server.program.count_lines_with(&["outcome=done"]) == 4).then_some(()));
+    assert_eq!(memory(), 0);
 }
 
 #[test]

@@ -104,6 +104,16 @@ impl Program {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program runs");
     }
 
+    /// SIGSTOP: it stands still until it is told to [go on](Program::go_on).
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the program runs");
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -17,7 +17,7 @@ use crate::engine::engine;
 use crate::pictures;
 use crate::program::{Program, wait_until, wait_within};
 use crate::relay::{Fault, Relay, Times};
-use crate::request::Operation::{DeleteMessages, Get, Put, Receive};
+use crate::request::Operation::{ChangeVisibility, DeleteMessages, Get, Put, Receive};
 use crate::stack::Stack;
 
 /// All five receives of what is no job, 30 s apart.
@@ -96,6 +96,7 @@ fn a_job_that_takes_longer_than_its_visibility_is_done_once() {
         stack.depth().is_empty().then_some(())
     });
     assert_eq!(idle.count_lines_with(&["info job "]), 0, "it was received again");
+    assert!(!relay.heard(ChangeVisibility).is_empty(), "it was kept invisible, and not just in luck");
     assert_eq!(audit.nothing_is_lost(), 1);
 }
 

@@ -23,6 +23,8 @@ pub enum Fault {
     LateAnswer(Duration),
     /// Nothing is heard for as long as the rule is there. Then it is passed on, if somebody still waits.
     Silence,
+    /// It takes effect at once, and nothing is heard for as long as the rule is there.
+    SilenceAfter,
     /// The connection is closed when half of the request has come.
     CutRequest,
     /// It takes effect, and the connection is closed in the middle of the answer's head.
@@ -39,8 +41,8 @@ pub enum Fault {
     Noise,
     /// What comes back is a success and a web page, as of a network that wants to be logged in to.
     WebPage,
-    /// The clock of the service is so much later than ours.
-    ClockAhead(Duration),
+    /// The clock of the service is so many seconds ahead of ours, or behind it if they are negative.
+    ClockAhead(i64),
     /// 403, with all that S3 and SQS say of a signature that they find wrong.
     QuoteSignature,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Fault {
             Fault::Delay(delay) => write!(f, "{delay:?} late"),
             Fault::LateAnswer(delay) => write!(f, "done, the answer {delay:?} late"),
             Fault::Silence => f.write_str("no answer"),
+            Fault::SilenceAfter => f.write_str("done, no answer"),
             Fault::CutRequest => f.write_str("cut in mid-request"),
             Fault::CutAnswer => f.write_str("cut in mid-answer"),
             Fault::ShortBody => f.write_str("a body that ends early"),
@@ -59,7 +62,8 @@ impl fmt::Display for Fault {
             Fault::Refuse(status, code, _) => write!(f, "{status} {code}"),
             Fault::Noise => f.write_str("noise"),
             Fault::WebPage => f.write_str("200 and a web page"),
-            Fault::ClockAhead(ahead) => write!(f, "a clock {} min off", ahead.as_secs() / 60),
+            Fault::ClockAhead(seconds @ 0..) => write!(f, "a clock {} min ahead", seconds / 60),
+            Fault::ClockAhead(seconds) => write!(f, "a clock {} min behind", -seconds / 60),
             Fault::QuoteSignature => f.write_str("403 with the signature"),
         }
     }
@@ -124,6 +128,8 @@ struct State {
     heard: Mutex<Vec<(Operation, String)>>,
     /// Requests that were heard and are not answered.
     under_way: Mutex<usize>,
+    /// Those of them that are kept waiting for as long as there are rules.
+    held: Mutex<usize>,
 }
 
 impl Relay {
@@ -142,6 +148,7 @@ impl Relay {
             clearing: Condvar::new(),
             heard: Mutex::default(),
             under_way: Mutex::default(),
+            held: Mutex::default(),
         });
         let relaying = state.clone();
         thread::spawn(move || {
@@ -200,6 +207,11 @@ impl Relay {
         wait_until("what is late has come", || (*self.state.under_way.lock().unwrap() == 0).then_some(()));
     }
 
+    /// Waits until so many are kept waiting, before they took effect or after.
+    pub fn wait_for_held(&self, count: usize) {
+        wait_until("requests are held", || (*self.state.held.lock().unwrap() >= count).then_some(()));
+    }
+
     /// Waits until so many have come.
     pub fn wait_for(&self, operation: Operation, count: usize) {
         wait_until("a request", || (self.heard(operation).len() >= count).then_some(()));
@@ -256,6 +268,11 @@ impl State {
                 return whole(answer);
             }
             Some(Fault::Silence) => wait()?,
+            Some(Fault::SilenceAfter) => {
+                let answer = forward()?;
+                wait()?;
+                return whole(answer);
+            }
             Some(Fault::LostAnswer) => return forward().and(None),
             Some(Fault::CutAnswer) => return cut(forward()?[..40].to_vec()),
             Some(Fault::ShortBody) => return cut(short(forward()?)),
@@ -278,8 +295,10 @@ impl State {
 
     /// None if nobody waits any longer when the rules are gone.
     fn wait_for_clearing(&self, client: &TcpStream, cleared: usize) -> Option<()> {
+        *self.held.lock().unwrap() += 1;
         let guard = self.cleared.lock().unwrap();
         drop(self.clearing.wait_while(guard, |now| *now == cleared).unwrap());
+        *self.held.lock().unwrap() -= 1;
         client.set_nonblocking(true).unwrap();
         let is_closed = client.peek(&mut [0]).is_ok();
         client.set_nonblocking(false).unwrap();

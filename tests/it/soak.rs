@@ -10,17 +10,19 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::audit::Audit;
 use crate::curl::Urls;
-use crate::engine::Engine;
+use crate::engine::{Engine, free_port};
+use crate::faults::SOME;
 use crate::fuzz::Random;
-use crate::load::{Load, number_from, seeded};
+use crate::load::{Answers, Load, number_from, seeded};
 use crate::process::{descriptors, status_of, threads};
-use crate::program::{Program, wait_within};
+use crate::program::{Program, wait_until, wait_within};
 use crate::relay::{Fault, Relay, Times};
 use crate::stack::Stack;
 
 /// Unless `SOAK_SECONDS` says otherwise.
 const DEFAULT_SECONDS: usize = 24;
 
+/// Half of them upload to either server.
 const CLIENTS: usize = 4;
 
 /// Of the time, to see how fast all is when nobody holds back.
@@ -56,12 +58,15 @@ fn size_of(program: &Program) -> Size {
     Size { resident_kib: status_of(id, "VmRSS:"), threads: threads(id), descriptors: descriptors(id) }
 }
 
-/// How often each fault was done.
+/// How often each harm was done.
 #[derive(Debug, Default)]
-struct Faults {
+struct Harm {
     workers_killed: usize,
+    servers_killed: usize,
     engine_paused: usize,
     connections_cut: usize,
+    /// Of [`SOME`], until the next harm.
+    faults: usize,
 }
 
 /// The service, and a way to the engine that can be cut.
@@ -69,9 +74,13 @@ struct Soak {
     engine: &'static Engine,
     relay: Relay,
     stack: Stack,
+    /// The second server, which is the one that is killed, and what it is started with.
+    second: Program,
+    second_environment: Vec<(String, String)>,
+    urls: [String; 2],
     /// The second is the one that is killed.
     workers: [Program; 2],
-    faults: Faults,
+    harm: Harm,
     checked: Vec<Urls>,
 }
 
@@ -81,33 +90,59 @@ impl Soak {
         let relay = Relay::to(&engine.endpoint);
         let mut stack = Stack::on(engine, &engine.endpoint);
         stack.environment = stack.with("AWS_ENDPOINT_URL", &relay.url);
-        stack.settle_server();
+        stack.restart_server(); // which is to go by the relay too
+        let address = format!("127.0.0.1:{}", free_port());
+        let second_environment = stack.with("LISTEN", &address);
+        let second = Program::start("server", &[], &second_environment);
+        let urls = [stack.server.address(), second.address()].map(|address| format!("http://{address}"));
         let workers = [stack.worker(), stack.worker()];
-        Soak { engine, relay, stack, workers, faults: Faults::default(), checked: Vec::new() }
+        let (harm, checked) = (Harm::default(), Vec::new());
+        Soak { engine, relay, stack, second, second_environment, urls, workers, harm, checked }
+    }
+
+    /// All clients.
+    fn load(&self, pace: Duration, audit: &Arc<Audit>) -> [Load; 2] {
+        self.urls.each_ref().map(|url| Load::start(CLIENTS / 2, pace, url, audit))
     }
 
     fn do_harm(&mut self, random: &mut Random) {
-        match random.below(3) {
+        self.relay.clear();
+        match random.below(5) {
             0 => {
                 self.workers[1].kill();
                 self.workers[1] = self.stack.worker();
-                self.faults.workers_killed += 1;
+                self.harm.workers_killed += 1;
             }
             1 => {
+                self.second.kill();
+                self.second = Program::start("server", &[], &self.second_environment);
+                self.second.address();
+                self.harm.servers_killed += 1;
+            }
+            2 => {
+                let fault = SOME[random.below(SOME.len())];
+                match fault {
+                    // A clock is wrong for all of them.
+                    Fault::ClockAhead(_) => self.relay.fault_at_any(Times::Always, fault),
+                    _ => self.relay.fault_at_any(Times::First(CUT_AT_A_TIME), fault),
+                }
+                self.harm.faults += 1;
+            }
+            3 => {
                 let engine = Pid::from_raw(self.engine.id() as i32).expect("a process");
                 kill_process(engine, Signal::STOP).unwrap();
                 thread::sleep(Duration::from_millis(random.below(LONGEST_PAUSE_MS) as u64));
                 kill_process(engine, Signal::CONT).unwrap();
-                self.faults.engine_paused += 1;
+                self.harm.engine_paused += 1;
             }
             _ => {
                 self.relay.fault_at_any(Times::First(CUT_AT_A_TIME), Fault::Reset);
-                self.faults.connections_cut += 1;
+                self.harm.connections_cut += 1;
             }
         }
     }
 
-    /// The server's and the first worker's.
+    /// The first server's and the first worker's.
     fn sizes(&self) -> [Size; 2] {
         [size_of(&self.stack.server), size_of(&self.workers[0])]
     }
@@ -128,11 +163,17 @@ impl Soak {
 /// How often each client may upload for the load that is wanted.
 fn pace(soak: &Soak, audit: &Arc<Audit>, time: Duration) -> Duration {
     let began = Instant::now();
-    let load = Load::start(CLIENTS, Duration::ZERO, &soak.stack.url, audit);
+    let load = soak.load(Duration::ZERO, audit);
     thread::sleep(time);
-    let accepted = load.stop().accepted as u32;
+    wait_until("something is measured", || (audit.accepted() >= CLIENTS).then_some(()));
+    let accepted = stopped(load).accepted as u32;
     wait_within(ALL_DONE_WITHIN, "the jobs are done", || soak.stack.depth().is_empty().then_some(()));
     began.elapsed() * 100 / LOAD_PERCENT * CLIENTS as u32 / accepted
+}
+
+fn stopped(load: [Load; 2]) -> Answers {
+    let [first, second] = load.map(Load::stop);
+    first + second
 }
 
 #[test]
@@ -144,7 +185,7 @@ fn nothing_grows_and_nothing_is_lost() {
     let before = soak.check(&audit);
     let mut checked = before;
 
-    let (began, load) = (Instant::now(), Load::start(CLIENTS, pace, &soak.stack.url, &audit));
+    let (began, load) = (Instant::now(), soak.load(pace, &audit));
     let (mut at_a_sixth, mut last_check) = (None, began);
     while began.elapsed() < time {
         thread::sleep(Duration::from_millis(random.below(QUIET_MS) as u64));
@@ -158,15 +199,16 @@ fn nothing_grows_and_nothing_is_lost() {
             last_check = Instant::now();
         }
     }
+    soak.relay.clear();
     let at_the_end = soak.sizes();
-    let answers = load.stop();
+    let answers = stopped(load);
     wait_within(ALL_DONE_WITHIN, "all jobs are done", || soak.stack.depth().is_empty().then_some(()));
     checked += soak.check(&audit);
     checked += soak.check(&audit); // takes the last away too
     let tally = audit.tally(|| soak.stack.objects());
     println!(
         "{time:?} with {pace:?} from upload to upload of each of {CLIENTS} clients, {:?}: {answers:?}",
-        soak.faults
+        soak.harm
     );
     println!("{checked} uploads are whole; what is left besides: {tally}");
     assert_eq!(checked, before + answers.accepted);

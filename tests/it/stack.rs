@@ -38,12 +38,17 @@ impl Stack {
 
     /// With the images to be viewed at this URL of whatever stands in front of the engine.
     pub fn shown_by(front: &str) -> Stack {
-        Stack::start_with(engine(), front, &engine().endpoint)
+        Stack::on(engine(), front)
     }
 
     /// With a server that reaches the engine by this URL. What else is started with [`environment`](Stack::environment) does too.
     pub fn through(endpoint: &str) -> Stack {
-        Stack::start_with(engine(), &engine().endpoint, endpoint)
+        Stack::on_through(engine(), endpoint)
+    }
+
+    /// The same on an engine of the test's own.
+    pub fn on_through(engine: &'static Engine, endpoint: &str) -> Stack {
+        Stack::start_with(engine, &engine.endpoint, endpoint)
     }
 
     /// On an engine of the test's own.
