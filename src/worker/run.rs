@@ -1,9 +1,10 @@
 //! One job: fetch the original, make the thumbnails, store them.
 //!
-//! It ends in one of three ways. *Done*: the three URLs answer, with thumbnails or, where the picture cannot be decoded,
-//! with the broken picture; the message is deleted. *Later*: something failed that may pass; the message comes back after a
-//! growing delay, and after five receives goes to the dead-letter queue. *Unreadable*: the message is no job; it is left
-//! alone, and goes there too. A job may be done twice, and then stores the same bytes again.
+//! It ends in one of four ways. *Done*: the three URLs answer, with thumbnails or, where the picture cannot be decoded,
+//! with the broken picture; the message is deleted. *Gone*: there is no original any more; the message is deleted. *Later*:
+//! something failed that may pass; the message comes back after a growing delay, and after five receives goes to the
+//! dead-letter queue. *Unreadable*: the message is no job; it is left alone, and goes there too. A job may be done twice, and
+//! then stores the same bytes again.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use super::Shared;
 use super::settle::Settlement;
 use crate::format::MAX_IMAGE_BYTES;
 use crate::job::Job;
-use crate::log;
+use crate::log::{self, Fields};
 use crate::metrics::WORKER;
 use crate::queue::Message;
 use crate::store::{Key, StoreError};
@@ -57,7 +58,11 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let result = result.unwrap_or_else(|_| Err("panic".into()));
     match result {
         Ok(outcome) => {
-            shared.succeeded();
+            // Where originals are missing all may be, because the bucket is another one: a worker that hurried on for each
+            // would delete the whole backlog.
+            if !matches!(outcome, Outcome::Gone) {
+                shared.succeeded();
+            }
             count_done(&job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
@@ -185,10 +190,10 @@ fn count_done(job: &Job, steps: &Steps, outcome: Outcome) {
 }
 
 fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {
-    let event = match outcome {
-        Outcome::Done => "done",
-        Outcome::Broken => "broken",
-        Outcome::Gone => "gone",
+    let (log, event): (fn(&str, Fields), _) = match outcome {
+        Outcome::Done => (log::info, "done"),
+        Outcome::Broken => (log::info, "broken"),
+        Outcome::Gone => (log::warn, "gone"),
     };
     let ms = |duration: Duration| duration.as_millis();
     let fields: [(&str, &dyn Display); 10] = [
@@ -203,7 +208,7 @@ fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outco
         ("encode_ms", &ms(steps.encode)),
         ("store_ms", &ms(steps.store)),
     ];
-    log::info("job", &fields);
+    log("job", &fields);
 }
 
 #[cfg(test)]
