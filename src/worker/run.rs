@@ -17,13 +17,17 @@ use crate::format::MAX_IMAGE_BYTES;
 use crate::job::Job;
 use crate::log::{self, Fields};
 use crate::metrics::WORKER;
-use crate::queue::Message;
+use crate::queue::{MAX_RECEIVES, Message};
 use crate::store::{Key, StoreError};
 use crate::thumbnail::{self, Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
-/// minutes in all for an outage.
-const RETRY_SECONDS: [u32; 4] = [5, 20, 80, 320];
+/// minutes in all for an outage. After the last receive none: the message only waits to be moved to the dead-letter queue,
+/// where an alarm hears of it.
+const RETRY_SECONDS: [u32; MAX_RECEIVES as usize] = [5, 20, 80, 320, 0];
+
+/// The same past the last receive: the queue has no dead-letter queue, or is more patient.
+const LATE_RETRY_SECONDS: u32 = 320;
 
 /// How the steps went, for the log.
 #[derive(Default)]
@@ -168,7 +172,7 @@ fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Re
 
 fn retry_seconds(receive_count: u32) -> u32 {
     let index = receive_count.saturating_sub(1) as usize;
-    *RETRY_SECONDS.get(index).unwrap_or(&RETRY_SECONDS[RETRY_SECONDS.len() - 1])
+    RETRY_SECONDS.get(index).copied().unwrap_or(LATE_RETRY_SECONDS)
 }
 
 /// The same as the log, in numbers.
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_grow() {
-        assert_eq!([1, 2, 3, 4, 5, 0, u32::MAX].map(retry_seconds), [5, 20, 80, 320, 320, 5, 320]);
+    fn delays_grow_until_the_last_receive() {
+        assert_eq!([1, 2, 3, 4, 5, 6, 0, u32::MAX].map(retry_seconds), [5, 20, 80, 320, 0, 320, 5, 320]);
     }
 }
