@@ -221,8 +221,18 @@ fn broken_pngs_are_refused() {
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
     }
-    let harmless = png_of(&[ihdr, (*b"abCd", vec![1, 2, 3]), idat.clone(), (idat.0, vec![]), iend]);
-    assert!(inspect(&harmless, MAX_PIXELS).is_ok(), "unknown ancillary chunks and split IDAT are fine");
+    let harmless = [
+        (*b"abCd", vec![1, 2, 3]),
+        (*b"fcTL", vec![]),
+        (*b"fcTL", vec![9; 26]),
+        (*b"fdAT", vec![9; 9]),
+        (*b"cICP", vec![9, 16, 9, 2]),
+    ];
+    for ancillary in harmless {
+        let bytes = png_of(&[ihdr.clone(), ancillary, idat.clone(), (idat.0, vec![]), iend.clone()]);
+        assert!(inspect(&bytes, MAX_PIXELS).is_ok(), "ancillary chunks and split IDAT are fine");
+        assert!(decode(&bytes).is_some(), "{:?}", String::from_utf8_lossy(&bytes[37..41]));
+    }
 }
 
 #[test]
