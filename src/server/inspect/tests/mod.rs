@@ -243,6 +243,7 @@ fn broken_gifs_are_refused() {
     let whole = [&screen(0x80)[..], &table, &image([5, 3]), &data, b";"].concat();
     assert!(inspect(&whole, MAX_PIXELS).is_ok());
     let control = [0x21, 0xF9, 5, 0, 0, 0, 0, 0, 0];
+    let control_in_two = [0x21, 0xF9, 4, 0, 0, 0, 0, 3, 0, 0, 0, 0];
     let broken = [
         ("no image", [&screen(0x80)[..], &table, b";"].concat()),
         ("no colour table", [&screen(0)[..], &image([5, 3]), &data, b";"].concat()),
@@ -253,11 +254,21 @@ fn broken_gifs_are_refused() {
             "a long graphic control",
             [&screen(0x80)[..], &table, &control, &image([5, 3]), &data, b";"].concat(),
         ),
+        (
+            "a graphic control in two blocks",
+            [&screen(0x80)[..], &table, &control_in_two, &image([5, 3]), &data, b";"].concat(),
+        ),
         ("an unknown block", [&screen(0x80)[..], &table, &image([5, 3]), &data, &[0, b';']].concat()),
     ];
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
+        assert!(decode(&bytes).is_none() || what.starts_with("an unknown block"), "{what} can be decoded");
     }
+    let unknown = [0x21, 0x02, 1, 0, 0];
+    let before = [&screen(0x80)[..], &table, &unknown, &image([5, 3]), &data, b";"].concat();
+    assert!(matches!(error_of(&before), InspectError::Unsupported(..)) && decode(&before).is_none());
+    let behind = [&screen(0x80)[..], &table, &image([5, 3]), &data, &unknown, b";"].concat();
+    assert!(inspect(&behind, MAX_PIXELS).is_ok());
 }
 
 #[test]
