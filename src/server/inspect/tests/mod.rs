@@ -279,6 +279,9 @@ fn broken_webps_are_refused() {
         chunk[at] = byte;
         webp_of(&[chunk])
     };
+    // Without the byte that pads it.
+    let mut odd_vp8 = riff_chunk(b"VP8 ", &[&vp8()[8..], &[0]].concat());
+    odd_vp8.pop();
     let broken = [
         ("no chunk", webp_of(&[])),
         ("another chunk", webp_of(&[riff_chunk(b"EXIF", b"Exif")])),
@@ -302,10 +305,27 @@ fn broken_webps_are_refused() {
         ("a frame without an image", webp_of(&[still(0x02), anim(), anmf(0, &[alph()])])),
         ("a lossless frame with ALPH", webp_of(&[still(0x02), anim(), anmf(0, &[alph(), vp8l(false)])])),
         ("a frame beyond the canvas", webp_of(&[still(0x02), anim(), anmf(2, &[vp8()])])),
+        ("a version of 4", webp_of(&[replace(&vp8(), &[0xF0, 0x01, 0, 0x9D], &[0xF8, 0x01, 0, 0x9D])])),
+        ("a long ANIM", webp_of(&[still(0x02), riff_chunk(b"ANIM", &[0; 8]), anim(), anmf(0, &[vp8()])])),
+        (
+            "a short frame",
+            webp_of(&[still(0x02), anim(), anmf(0, &[riff_chunk(b"VP8L", &vp8l(false)[8..14])])]),
+        ),
+        ("an odd frame", webp_of(&[still(0x02), anim(), anmf(0, &[odd_vp8])])),
+        ("an empty ALPH", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[]), vp8()])),
+        ("a short ALPH", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[0; 15]), vp8()])),
+        ("an ALPH of a method 2", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[2; 99]), vp8()])),
+        ("an ALPH preprocessed by 2", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[0x20; 99]), vp8()])),
+        ("a frame's short ALPH", {
+            webp_of(&[still(0x12), anim(), anmf(0, &[riff_chunk(b"ALPH", &[0; 15]), vp8()])])
+        }),
     ];
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
     }
+    let longest = webp_of(&[replace(&vp8l(false), &[0x2F, 4, 0x80, 0], &[0x2F, 0xFF, 0xBF, 0])]);
+    assert!(matches!(error_of(&longest), InspectError::Unsupported(..)));
+    assert!(decode(&longest).is_none());
     let unflagged = inspect(&webp_of(&[still(0), alph(), vp8()]), MAX_PIXELS).unwrap();
     assert!(unflagged.alpha, "an ALPH chunk counts, flag or no flag");
 }
@@ -324,13 +344,16 @@ fn mend_checksums(png: &[u8]) -> Vec<u8> {
     mended
 }
 
-/// What is taken has the size that it says, and is not transparent where it says that it cannot be. A damaged GIF can
-/// be: its decoder leaves pixels transparent that are missing, or whose colour is not in the table.
+/// What is taken has a structure that the worker takes too, has the size that it says, and is not transparent where it says
+/// that it cannot be. A damaged GIF can be: its decoder leaves pixels transparent that are missing, or whose colour is not in
+/// the table.
 fn check_against_decoder(bytes: &[u8]) {
     let Ok(inspected) = inspect(bytes, MAX_PIXELS) else { return };
     let pixels = u64::from(inspected.width) * u64::from(inspected.height);
     assert!((1..=MAX_PIXELS).contains(&pixels));
     assert_eq!(Some(inspected.format), format_of(bytes));
+    let cost = thumbnail::cost(bytes, MAX_PIXELS);
+    assert!(cost.is_ok(), "{cost:?}");
     if pixels <= 1_000
         && inspected.width.max(inspected.height) <= Size::Large.pixels()
         && let Some(decoded) = decode(bytes)
