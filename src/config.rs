@@ -143,7 +143,6 @@ fn missing(variable: &'static str, should_be: &'static str) -> ConfigError {
     ConfigError { variable, was: "not set".to_owned(), should_be }
 }
 
-#[inline(never)]
 fn setting<T>(
     env: &Env,
     variable: &'static str,

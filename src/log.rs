@@ -94,7 +94,6 @@ pub fn report_panics() {
     }));
 }
 
-#[inline(never)]
 fn log(level: Level, event: &str, fields: Fields) {
     if level as u8 > LEVEL.load(Ordering::Relaxed) {
         return;

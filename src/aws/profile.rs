@@ -85,9 +85,11 @@ struct Files {
 
 impl Files {
     fn of(env: &Env) -> Files {
-        let path = |variable, file| {
-            let in_home = || env.get("HOME").map(|home| format!("{home}/.aws/{file}"));
-            env.get(variable).map(str::to_string).or_else(in_home)
+        // A shell has not seen what a unit's settings or an editor's put into a variable, so `~` is for us to read.
+        let in_home = |path: &str| env.get("HOME").map(|home| format!("{home}/{path}"));
+        let path = |variable, file| match env.get(variable) {
+            Some(path) => path.strip_prefix("~/").and_then(in_home).or(Some(path.to_string())),
+            None => in_home(&format!(".aws/{file}")),
         };
         Files {
             credentials: path("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
@@ -320,6 +322,21 @@ mod tests {
         let env = [("AWS_SHARED_CREDENTIALS_FILE", path.to_str().unwrap())].into_iter().collect();
         assert_eq!(credentials(&env).unwrap().access_key_id, "DEFAULT");
         assert!(matches!(credentials(&Env::default()), Err(Unavailable::Absent(_))));
+    }
+
+    #[test]
+    fn paths_from_home() {
+        let home = Home::with("", "");
+        fs::write(home.0.join("keys"), CREDENTIALS).unwrap();
+        fs::write(home.0.join("regions"), CONFIG).unwrap();
+        let variables = [
+            ("HOME", home.0.to_str().unwrap()),
+            ("AWS_SHARED_CREDENTIALS_FILE", "~/keys"),
+            ("AWS_CONFIG_FILE", "~/regions"),
+        ];
+        let env = variables.into_iter().collect();
+        assert_eq!(credentials(&env).unwrap().access_key_id, "DEFAULT");
+        assert_eq!(setting(&env, "region").as_deref(), Some("eu-west-1"));
     }
 
     #[test]

@@ -14,10 +14,6 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// The shortest delay before a retry: what a load balancer takes to notice that a host is gone.
 pub const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest delay before a retry, however many there have been. The four of a call stay below it, at a second or two by and
-/// large: they grow to 8.1 s at most, and one that leaves no time for an attempt ends the call instead.
-pub const MAX_DELAY: Duration = Duration::from_secs(15);
-
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -100,9 +96,10 @@ fn is_passing(answer: &Answer) -> bool {
 
 /// The next delay by decorrelated jitter ("Exponential Backoff And Jitter", AWS Architecture Blog): anything between the
 /// shortest delay and three times the last one, so that clients that failed together do not come back together. `random` is
-/// from 0 up to 1, `previous` is zero the first time.
+/// from 0 up to 1, `previous` is zero the first time. The four of a call are a second or two by and large, and 8.1 s at most; one
+/// that leaves no time for an attempt ends the call instead.
 pub fn next_delay(previous: Duration, random: f64) -> Duration {
-    let longest = (previous * 3).max(MIN_DELAY * 3).min(MAX_DELAY);
+    let longest = (previous * 3).max(MIN_DELAY * 3);
     MIN_DELAY + (longest - MIN_DELAY).mul_f64(random.clamp(0.0, 1.0))
 }
 
@@ -186,9 +183,7 @@ mod tests {
         assert_eq!(next_delay(Duration::ZERO, 1.0), MIN_DELAY * 3);
         assert_eq!(next_delay(Duration::from_secs(1), 0.0), MIN_DELAY);
         assert_eq!(next_delay(Duration::from_secs(1), 1.0), Duration::from_secs(3));
-        assert_eq!(next_delay(Duration::from_secs(10), 1.0), MAX_DELAY);
         let longest = (1..MAX_ATTEMPTS).fold(Duration::ZERO, |delay, _| next_delay(delay, 1.0));
         assert_eq!(longest, MIN_DELAY * 81);
-        assert_eq!(next_delay(MAX_DELAY, f64::NAN.max(0.5)), MIN_DELAY + (MAX_DELAY - MIN_DELAY) / 2);
     }
 }

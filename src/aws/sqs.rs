@@ -145,31 +145,31 @@ impl SqsQueue {
         for (id, entry) in entries.iter_mut().enumerate() {
             entry["Id"] = id.to_string().into();
         }
-        let (mut refused, mut delay) = (Ok(()), Duration::ZERO);
-        for attempt in 1.. {
+        let (mut result, mut delay, mut attempts) = (Ok(()), Duration::ZERO, 0);
+        loop {
             let budget = deadline.saturating_duration_since(Instant::now());
             if budget < SHORTEST_BATCH {
-                return refused.and(Err(self.failed(operation, "no time is left for this batch")));
+                return result.and(Err(self.failed(operation, "no time is left for this batch")));
             }
             let request = json!({ "Entries": entries });
             let reply = match self.call_for(operation, request, Duration::ZERO, budget) {
                 Ok(reply) => reply,
-                Err(error) => return refused.and(Err(error)),
+                Err(error) => return result.and(Err(error)),
             };
+            attempts += 1;
             let failed = reply["Failed"].as_array().map_or(&[][..], Vec::as_slice);
-            let (senders, sqss): (Vec<&Value>, Vec<&Value>) = failed
+            let (refused, to_retry): (Vec<&Value>, Vec<&Value>) = failed
                 .iter()
                 .filter(|entry| !is_stale(entry))
                 .partition(|entry| entry["SenderFault"] == Value::Bool(true));
-            refused = refused.and(self.all_done(operation, &senders, size));
-            entries.retain(|entry| sqss.iter().any(|failed| failed["Id"] == entry["Id"]));
-            if entries.is_empty() || attempt == BATCH_ATTEMPTS {
-                return refused.and(self.all_done(operation, &sqss, size));
+            result = result.and(self.all_done(operation, &refused, size));
+            entries.retain(|entry| to_retry.iter().any(|failed| failed["Id"] == entry["Id"]));
+            if entries.is_empty() || attempts == BATCH_ATTEMPTS {
+                return result.and(self.all_done(operation, &to_retry, size));
             }
             delay = retry::next_delay(delay, client::random());
             thread::sleep(delay);
         }
-        refused
     }
 
     /// An error unless there are no failed entries.

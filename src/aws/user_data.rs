@@ -99,9 +99,14 @@ fn is_name(name: &str) -> bool {
 
 /// For double quotes, which systemd (systemd.exec(5), "EnvironmentFile=") and a shell read alike.
 fn escaped(value: &str) -> String {
-    let escape =
-        |c: char| ["", "\\"][usize::from(matches!(c, '"' | '\\' | '$' | '`'))].to_string() + &c.to_string();
-    value.chars().map(escape).collect()
+    let mut escaped = String::new();
+    for character in value.chars() {
+        if matches!(character, '"' | '\\' | '$' | '`') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 /// Whole or not at all, and for the eyes of root.

@@ -39,7 +39,7 @@ Takes jobs from SQS, and makes thumbnails of 100, 300 and 600 pixels a side.
     --dry-run            only prints their ids
     --after ID           goes on after this image, as a stopped one says
     --per-second N       jobs queued again a second                        20
-    --older-than SECONDS leaves younger ones alone                        900
+    --older-than SECONDS leaves younger ones alone, for a later run       900
   worker --redrive     moves dead letters back; takes --per-second too
   worker --user-data DIR  writes this EC2 instance's settings to DIR; see init/
   worker --help | --version

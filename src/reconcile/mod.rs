@@ -9,7 +9,8 @@
 //! A job that is queued again while it is already queued, or in progress, does no harm: jobs are idempotent, and one that is done
 //! twice stores the same bytes twice. It costs a worker's time, so what is young is left alone, and the [`pace`] is bounded.
 //!
-//! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done.
+//! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done, or was too young to be.
+//! If the scan waited at the first young one it could never be resumed where uploads go on: there always is one, near the start.
 
 pub mod images;
 pub mod pace;
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod redrive;
 
 use std::error::Error;
+use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use crate::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
@@ -80,7 +82,7 @@ pub struct Scan<'a> {
     pub shutdown: &'a Shutdown,
     /// So far.
     pub counts: Counts,
-    /// All images up to this one are dealt with.
+    /// All images up to this one are dealt with, or left alone because they are young.
     pub done_to: Option<ImageId>,
     failures_in_a_row: u32,
 }
@@ -183,16 +185,17 @@ impl<'a> Scan<'a> {
         }
     }
 
-    #[inline(never)]
     fn leave(&mut self, original: Listed, left: Left) -> Result<(), StoreError> {
-        let reason = match &left {
-            Left::Alone(reason) => reason.clone(),
-            Left::Failed(error) => error.to_string(),
+        let log = |reason: &dyn Display| {
+            log::warn("left_unfinished", &[("key", &original.key), ("error", reason)]);
         };
-        log::warn("left_unfinished", &[("key", &original.key), ("error", &reason)]);
         match left {
-            Left::Alone(_) => self.counts.left_alone += 1,
+            Left::Alone(reason) => {
+                log(&reason);
+                self.counts.left_alone += 1;
+            }
             Left::Failed(error) => {
+                log(&error);
                 self.counts.failed += 1;
                 self.failures_in_a_row += 1;
                 if self.failures_in_a_row > self.max_failures {

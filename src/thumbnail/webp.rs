@@ -36,6 +36,7 @@ const ANIMATION_BYTES_PER_PIXEL: u64 = 16;
 const TABLE_BYTES_PER_LOSSLESS_BYTE: u64 = 320;
 
 pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+    let webp = picture(webp);
     let decoder = open(webp, max_pixels)?;
     let pixels = count_pixels(decoder.dimensions(), max_pixels)?;
     if let Some(vp8) = opaque_lossy(webp, &decoder) {
@@ -46,6 +47,7 @@ pub fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
 }
 
 pub fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+    let webp = picture(webp);
     let decoder = open(webp, max_pixels)?;
     let dimensions = decoder.dimensions();
     let channels = match opaque_lossy(webp, &decoder) {
@@ -58,6 +60,15 @@ pub fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecod
         icc_profile: chunk(webp, b"ICCP").map(<[u8]>::to_vec),
         channels,
     })
+}
+
+/// As much of a file as is the picture's: as its header says, and without the extended header only the first chunk.
+fn picture(file: &[u8]) -> &[u8] {
+    let length =
+        |at: usize| file.get(at..).and_then(|rest| rest.first_chunk::<4>()).copied().map(u32::from_le_bytes);
+    let end = |at: usize| length(at).map_or(file.len(), |length| (length as usize).saturating_add(at + 4));
+    let first = if file.get(12..16) == Some(b"VP8X") { file.len() } else { end(16) };
+    &file[..file.len().min(end(4)).min(first)]
 }
 
 /// The bitstream of a lossy picture that neither moves nor is transparent.
@@ -84,49 +95,51 @@ fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Unde
     let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::new)?;
     let canvas = decoder.dimensions();
     count_pixels(canvas, max_pixels)?;
-    if lossy_frames(webp, canvas).any(|(place, own)| own != place) {
+    let lossy = lossy_frame(webp, decoder.has_animation(), canvas);
+    if lossy.is_some_and(|(place, vp8)| own_dimensions(vp8).is_some_and(|own| own != place)) {
         return Err(Undecodable::new("a lossy frame has other dimensions than its place"));
     }
     Ok(decoder)
 }
 
-/// For each lossy frame, the dimensions of its place, which is the canvas or is said by the header of the animation's frame
-/// (RFC 9649, section 2.7.1.1), and its own, out of its VP8 header (RFC 6386, section 9.1). What comes behind transparency the
-/// decoder takes for a lossy frame whatever it is called, so it is known by its start code.
-fn lossy_frames(webp: &[u8], canvas: (u32, u32)) -> impl Iterator<Item = ((u32, u32), (u32, u32))> {
-    let own = |(name, data): ([u8; 4], &[u8])| match *data {
-        [_, _, _, s0, s1, s2, w0, w1, h0, h1, ..] if name == *b"VP8 " || [s0, s1, s2] == vp8::START_CODE => {
-            let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
-            Some((side(w0, w1), side(h0, h1)))
-        }
+/// What the decoder takes for the lossy frame of a picture or of the first of an animation, and the dimensions of its place. What
+/// comes behind transparency in an animation is that, whatever it is called.
+fn lossy_frame(webp: &[u8], animated: bool, canvas: (u32, u32)) -> Option<((u32, u32), &[u8])> {
+    if !animated {
+        return chunk(webp, b"VP8 ").map(|vp8| (canvas, vp8));
+    }
+    let (place, within) = first_frame(webp)?;
+    let mut within = chunks(within);
+    let (name, data) = within.next()?;
+    match &name {
+        b"VP8 " => Some((place, data)),
+        b"ALPH" => within.next().map(|(_, data)| (place, data)),
         _ => None,
-    };
-    file_chunks(webp).flat_map(move |(name, data)| {
-        let (place, content) = match data.split_first_chunk::<FRAME_HEADER_BYTES>() {
-            Some((&[_, _, _, _, _, _, w0, w1, w2, h0, h1, h2, ..], content)) if name == *b"ANMF" => {
-                let side = |bytes: [u8; 3]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) + 1;
-                ((side([w0, w1, w2]), side([h0, h1, h2])), content)
-            }
-            _ => (canvas, &[][..]),
-        };
-        let still = iter::once((name, data)).filter(|(name, _)| name == b"VP8 ");
-        still.chain(chunks(content)).filter_map(own).map(move |own| (place, own))
-    })
+    }
+}
+
+/// Out of a lossy frame's header (RFC 6386, section 9.1).
+fn own_dimensions(vp8: &[u8]) -> Option<(u32, u32)> {
+    let &[_, _, _, _, _, _, w0, w1, h0, h1, ..] = vp8 else { return None };
+    let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    Some((side(w0, w1), side(h0, h1)))
 }
 
 /// The length of the longest chunk that can hold prefix codes: a lossless picture, or transparency, which is coded like
-/// one. Of all such chunks a decode reads only one, the first frame's.
+/// one. Of all such chunks a decode reads only one.
 fn lossless_bytes(webp: &[u8]) -> u64 {
-    let lossless = all_chunks(webp).filter(|(name, _)| name == b"VP8L" || name == b"ALPH");
+    let within = first_frame(webp).map_or(&[][..], |(_, within)| within);
+    let all = file_chunks(webp).chain(chunks(within));
+    let lossless = all.filter(|(name, _)| matches!(name, b"VP8L" | b"ALPH"));
     lossless.map(|(_, data)| data.len() as u64).max().unwrap_or(0)
 }
 
-/// The chunks of the file and those within each frame of an animation.
-fn all_chunks(webp: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
-    file_chunks(webp).flat_map(|(name, data)| {
-        let within = if name == *b"ANMF" { data.get(FRAME_HEADER_BYTES..).unwrap_or_default() } else { &[] };
-        iter::once((name, data)).chain(chunks(within))
-    })
+/// The dimensions that the header of an animation's first frame says (RFC 9649, section 2.7.1.1), and the frame's chunks.
+fn first_frame(webp: &[u8]) -> Option<((u32, u32), &[u8])> {
+    let (header, within) = chunk(webp, b"ANMF")?.split_first_chunk::<FRAME_HEADER_BYTES>()?;
+    let &[_, _, _, _, _, _, w0, w1, w2, h0, h1, h2, ..] = header;
+    let side = |bytes: [u8; 3]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]) + 1;
+    Some(((side([w0, w1, w2]), side([h0, h1, h2])), within))
 }
 
 fn chunk<'a>(webp: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
@@ -151,15 +164,31 @@ fn chunks(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use image::RgbImage;
+    use image::{Rgb, RgbImage};
 
     use crate::format::ThumbnailFormat::Png;
-    use crate::thumbnail::tests::pictures::{distance, png};
-    use crate::thumbnail::{Fit, make};
+    use crate::thumbnail::tests::pictures::{WEBP_LOSSY, distance, png, webp, webp_extended};
+    use crate::thumbnail::{Fit, cost, make};
 
     fn large(original: &[u8]) -> RgbImage {
         let [.., large] = make(original, Png, Fit::Cover, 40_000_000).unwrap().files;
         image::load_from_memory(&large).unwrap().into_rgb8()
+    }
+
+    /// A lossy picture of another size stands behind a lossless one, in the file or past its end.
+    #[test]
+    fn only_the_picture_of_the_file_is_decoded() {
+        let plain = webp(RgbImage::from_pixel(8, 8, Rgb([200, 0, 0])));
+        let extended = webp_extended(0, (8, 8), &[(b"VP8L", &plain[20..])]);
+        let lossy = &WEBP_LOSSY[12..];
+        let past_the_end = [&plain[..], lossy].concat();
+        let past_the_end_of_extended = [&extended[..], lossy].concat();
+        let mut in_the_file = past_the_end.clone();
+        in_the_file[4..8].copy_from_slice(&(past_the_end.len() as u32 - 8).to_le_bytes());
+        for original in [past_the_end, past_the_end_of_extended, in_the_file] {
+            assert!(large(&original) == large(&plain));
+            assert!(cost(&original, 64).is_ok());
+        }
     }
 
     #[test]

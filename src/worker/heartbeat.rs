@@ -39,14 +39,21 @@ impl Heartbeat {
     /// Beats until [`end`](Heartbeat::end).
     pub fn beat(&self, queue: &dyn Queue) {
         while !self.ended.wait_timeout(INTERVAL) {
-            let all: Vec<Receipt> = self.receipts().iter().cloned().collect();
-            for batch in all.chunks(MAX_BATCH) {
-                let watched = self.receipts();
-                let still = batch.iter().filter(|receipt| watched.contains(receipt));
-                let changes: Vec<_> = still.map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
-                if let Err(error) = queue.change_visibility(&changes) {
-                    log::warn("heartbeat_failed", &[("jobs", &changes.len()), ("error", &error)]); // the next tries again
-                }
+            self.beat_once(queue);
+        }
+    }
+
+    /// One beat for all that are watched. It ends at a batch that fails, for the next to try again: a queue that is out of reach
+    /// takes seconds for each, which all that begins or ends meanwhile would wait for.
+    pub fn beat_once(&self, queue: &dyn Queue) {
+        let all: Vec<Receipt> = self.receipts().iter().cloned().collect();
+        for batch in all.chunks(MAX_BATCH) {
+            let watched = self.receipts();
+            let still = batch.iter().filter(|receipt| watched.contains(receipt));
+            let changes: Vec<_> = still.map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
+            if let Err(error) = queue.change_visibility(&changes) {
+                log::warn("heartbeat_failed", &[("jobs", &all.len()), ("error", &error)]);
+                break;
             }
         }
     }

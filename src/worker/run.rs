@@ -1,9 +1,10 @@
 //! One job: fetch the original, make the thumbnails, store them.
 //!
-//! It ends in one of three ways. *Done*: the three URLs answer, with thumbnails or, where the picture cannot be decoded,
-//! with the broken picture; the message is deleted. *Later*: something failed that may pass; the message comes back after a
-//! growing delay, and after five receives goes to the dead-letter queue. *Unreadable*: the message is no job; it is left
-//! alone, and goes there too. A job may be done twice, and then stores the same bytes again.
+//! It ends in one of four ways. *Done*: the three URLs answer, with thumbnails or, where the picture cannot be decoded,
+//! with the broken picture; the message is deleted. *Gone*: there is no original any more; the message is deleted. *Later*:
+//! something failed that may pass; the message comes back after a growing delay, and after five receives goes to the
+//! dead-letter queue. *Unreadable*: the message is no job; it is left alone, and goes there too. A job may be done twice, and
+//! then stores the same bytes again.
 
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
@@ -14,15 +15,19 @@ use super::Shared;
 use super::settle::Settlement;
 use crate::format::MAX_IMAGE_BYTES;
 use crate::job::Job;
-use crate::log;
+use crate::log::{self, Fields};
 use crate::metrics::WORKER;
-use crate::queue::Message;
+use crate::queue::{MAX_RECEIVES, Message};
 use crate::store::{Key, StoreError};
 use crate::thumbnail::{self, Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
-/// minutes in all for an outage.
-const RETRY_SECONDS: [u32; 4] = [5, 20, 80, 320];
+/// minutes in all for an outage. After the last receive none: the message only waits to be moved to the dead-letter queue,
+/// where an alarm hears of it.
+const RETRY_SECONDS: [u32; MAX_RECEIVES as usize] = [5, 20, 80, 320, 0];
+
+/// The same past the last receive: the queue has no dead-letter queue, or is more patient.
+const LATE_RETRY_SECONDS: u32 = 320;
 
 /// How the steps went, for the log.
 #[derive(Default)]
@@ -57,7 +62,11 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let result = result.unwrap_or_else(|_| Err("panic".into()));
     match result {
         Ok(outcome) => {
-            shared.succeeded();
+            // Where originals are missing all may be, because the bucket is another one: a worker that hurried on for each
+            // would delete the whole backlog.
+            if !matches!(outcome, Outcome::Gone) {
+                shared.succeeded();
+            }
             count_done(&job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
@@ -163,7 +172,7 @@ fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Re
 
 fn retry_seconds(receive_count: u32) -> u32 {
     let index = receive_count.saturating_sub(1) as usize;
-    *RETRY_SECONDS.get(index).unwrap_or(&RETRY_SECONDS[RETRY_SECONDS.len() - 1])
+    RETRY_SECONDS.get(index).copied().unwrap_or(LATE_RETRY_SECONDS)
 }
 
 /// The same as the log, in numbers.
@@ -185,10 +194,10 @@ fn count_done(job: &Job, steps: &Steps, outcome: Outcome) {
 }
 
 fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {
-    let event = match outcome {
-        Outcome::Done => "done",
-        Outcome::Broken => "broken",
-        Outcome::Gone => "gone",
+    let (log, event): (fn(&str, Fields), _) = match outcome {
+        Outcome::Done => (log::info, "done"),
+        Outcome::Broken => (log::info, "broken"),
+        Outcome::Gone => (log::warn, "gone"),
     };
     let ms = |duration: Duration| duration.as_millis();
     let fields: [(&str, &dyn Display); 10] = [
@@ -203,7 +212,7 @@ fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outco
         ("encode_ms", &ms(steps.encode)),
         ("store_ms", &ms(steps.store)),
     ];
-    log::info("job", &fields);
+    log("job", &fields);
 }
 
 #[cfg(test)]
@@ -229,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_grow() {
-        assert_eq!([1, 2, 3, 4, 5, 0, u32::MAX].map(retry_seconds), [5, 20, 80, 320, 320, 5, 320]);
+    fn delays_grow_until_the_last_receive() {
+        assert_eq!([1, 2, 3, 4, 5, 6, 0, u32::MAX].map(retry_seconds), [5, 20, 80, 320, 0, 320, 5, 320]);
     }
 }

@@ -9,7 +9,7 @@ use image_sharer::format::{Format, ThumbnailFormat};
 use image_sharer::image_id::ImageId;
 use image_sharer::job::Job;
 use image_sharer::local::LocalQueue;
-use image_sharer::queue::{Depth, Queue, VISIBILITY_SECONDS};
+use image_sharer::queue::{Depth, MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
 use image_sharer::store::Key;
 use image_sharer::worker::heartbeat::Heartbeat;
 
@@ -184,6 +184,19 @@ fn a_heartbeat_keeps_a_message_invisible_on_sqs() {
 #[test]
 fn a_heartbeat_keeps_a_message_invisible_on_one_machine() {
     keeps_invisible(&LocalQueue::default());
+}
+
+/// Whoever watches or stops one waits for the batch that is under way, and not for all of them in vain.
+#[test]
+fn a_heartbeat_ends_at_the_first_batch_that_fails() {
+    let relay = Relay::to(&engine().endpoint);
+    relay.fault_at_any(Times::Always, Fault::Refuse(403, "AccessDenied", "AccessDenied"));
+    let url = engine().new_queue().jobs;
+    let aws = Aws::new(engine().env_with(&[("AWS_ENDPOINT_URL_SQS", &relay.url)]), &url).unwrap();
+    let heartbeat = Heartbeat::default();
+    (0..3 * MAX_BATCH).for_each(|number| heartbeat.watch(&Receipt(number.to_string())));
+    heartbeat.beat_once(&SqsQueue::new(&aws, &url).unwrap());
+    assert_eq!(relay.heard(Operation::ChangeVisibility).len(), 1);
 }
 
 #[test]

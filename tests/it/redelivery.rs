@@ -74,6 +74,33 @@ fn a_job_that_comes_before_its_original_waits_for_it() {
     assert_eq!(engine().objects_in(&stack.bucket), 4);
 }
 
+/// Jobs whose originals are nowhere are deleted one by one, and not as fast as they come: so an operator has the time to see
+/// that the bucket is the wrong one.
+#[test]
+fn a_worker_on_another_bucket_does_not_run_through_the_backlog() {
+    const AT_A_TIME: usize = 8;
+    let stack = Stack::start();
+    let relay = Relay::to(&engine().endpoint);
+    let mut environment = stack.with("AWS_ENDPOINT_URL_SQS", &relay.url);
+    for (name, value) in [("IMAGES_BUCKET", engine().new_bucket()), ("WORKER_JOBS", AT_A_TIME.to_string())] {
+        environment.push((name.to_owned(), value));
+    }
+    let send = |jobs: usize| {
+        for _ in 0..jobs {
+            let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
+            engine().send_message(&stack.queues.jobs, &job_of(original).to_json());
+        }
+    };
+    send(AT_A_TIME);
+    let worker = Program::start("worker", &[], &environment);
+    worker.line_with(&["warn job ", "outcome=gone", "receives=2"]);
+    send(3 * AT_A_TIME);
+    let tried = || worker.count_lines_with(&["job_failed"]) + worker.count_lines_with(&["outcome=gone"]);
+    wait_until("a few more are tried", || (tried() >= AT_A_TIME + 4).then_some(()));
+    let (tried, received) = (tried(), relay.heard(Receive).len());
+    assert!(tried < AT_A_TIME + received, "{tried} were tried, in {received} rounds");
+}
+
 /// The worker hears of it after 15 s. To fetch, to store (three at a time) and to delete is each tried in vain for 4 s and then
 /// answered after 2.4, which makes over 30 in all. Another worker waits.
 #[test]

@@ -47,7 +47,6 @@ impl Pages {
         Pages { client, bucket, base_url, page, from: Some(from) }
     }
 
-    #[inline(never)]
     fn fetch(&self, from: &str) -> Result<Page, StoreError> {
         let query = format!("&max-keys={}{from}", self.page);
         let call = call(&self.bucket, &self.base_url, &query);
@@ -95,7 +94,6 @@ pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> Call<'static> {
 }
 
 /// Reads a ListBucketResult, or says what is wrong with it.
-#[inline(never)]
 fn read(body: &[u8]) -> Result<Page, String> {
     let text = String::from_utf8_lossy(body);
     if !text.contains("<ListBucketResult") || !text.trim_end().ends_with("</ListBucketResult>") {

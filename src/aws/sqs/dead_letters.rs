@@ -12,7 +12,6 @@ use crate::queue::QueueError;
 impl SqsQueue {
     /// The queue's dead-letter queue. The policy must allow `sqs:GetQueueAttributes` on the queue and `sqs:GetQueueUrl` on the
     /// other.
-    #[inline(never)]
     pub fn dead_letters(&self) -> Result<SqsQueue, QueueError> {
         const OPERATION: &str = "SQS GetQueueAttributes";
         let reply = self.call(OPERATION, json!({ "AttributeNames": ["RedrivePolicy"] }))?;

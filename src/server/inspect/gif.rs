@@ -1,7 +1,8 @@
 //! GIF: CompuServe's GIF89a specification, whose sections are cited below; GIF87a is a subset.
 //!
 //! Checked: the logical screen, the colour tables, and every block, sub-block by sub-block, up to the trailer; that there
-//! is an image; that every image has pixels, a colour table and data. What follows the trailer is let be.
+//! is an image; that every image has pixels, a colour table and data; that the extensions before the first image are those of
+//! the specification, since the worker's decoder insists on it. What follows the trailer is let be.
 //!
 //! Not checked: the LZW codes within an image's data, and what is in the extensions.
 
@@ -12,6 +13,8 @@ use crate::format::Format;
 const IMAGE_SEPARATOR: u8 = 0x2C;
 const EXTENSION_INTRODUCER: u8 = 0x21;
 const GRAPHIC_CONTROL_LABEL: u8 = 0xF9;
+/// Plain text, graphic control, comment and application.
+const EXTENSION_LABELS: [u8; 4] = [0x01, GRAPHIC_CONTROL_LABEL, 0xFE, 0xFF];
 const TRAILER: u8 = 0x3B;
 
 /// What decoders take; an encoder that keeps to the specification writes 2 to 8.
@@ -30,7 +33,11 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
                 first.get_or_insert(image);
             }
             EXTENSION_INTRODUCER => {
-                let has_transparent_colour = extension(&mut cursor)?;
+                let label = cursor.u8()?;
+                if first.is_none() && !EXTENSION_LABELS.contains(&label) {
+                    return Err(InspectError::Unsupported(Format::Gif, "an unknown extension"));
+                }
+                let has_transparent_colour = extension(label, &mut cursor)?;
                 transparent |= has_transparent_colour && first.is_none();
             }
             TRAILER => break,
@@ -107,17 +114,16 @@ fn colour_table(cursor: &mut Cursor<'_>, packed: u8) -> Result<bool, InspectErro
 }
 
 /// Sections 23 to 26. Whether the extension is a graphic control with a transparent colour.
-fn extension(cursor: &mut Cursor<'_>) -> Result<bool, InspectError> {
-    let mut transparent = false;
-    if cursor.u8()? == GRAPHIC_CONTROL_LABEL {
-        let [block_size, packed, _delay_low, _delay_high, _transparent_index] = cursor.array()?;
-        if block_size != 4 {
-            return Err(damaged("a graphic control extension has a wrong length"));
-        }
-        transparent = packed & 1 != 0;
+fn extension(label: u8, cursor: &mut Cursor<'_>) -> Result<bool, InspectError> {
+    if label != GRAPHIC_CONTROL_LABEL {
+        skip_sub_blocks(cursor)?;
+        return Ok(false);
     }
-    skip_sub_blocks(cursor)?;
-    Ok(transparent)
+    let [block_size, packed, _delay_low, _delay_high, _transparent_index, terminator] = cursor.array()?;
+    if block_size != 4 || terminator != 0 {
+        return Err(damaged("a graphic control extension has a wrong length"));
+    }
+    Ok(packed & 1 != 0)
 }
 
 /// Sections 15 and 16: sub-blocks up to and with the block terminator.

@@ -2,14 +2,14 @@
 //!
 //! Checked: every marker segment from SOI to EOI and its length; the quantization and Huffman tables; exactly one frame
 //! header, of a process that the worker decodes (baseline, extended sequential with 8 bits a sample, progressive, all
-//! Huffman-coded); that each scan names components and tables which exist, in ways that the worker's decoder takes, and
-//! holds as many bits and restart markers as it must at the least; that each component has a scan. Stray bytes between
-//! segments are passed over, as all decoders do. What follows EOI is let be, since telephones put films, depth maps and
-//! further pictures there.
+//! Huffman-coded); that each scan names components and tables which exist, in ways that the worker's decoder and a viewer's
+//! take, and holds as many bits and restart markers as it must at the least; that each component has a scan. Stray bytes
+//! between segments are passed over, as all decoders do. What follows EOI is let be, since telephones put films, depth maps
+//! and further pictures there.
 //!
 //! Not checked: the entropy-coded data beyond its markers and its length, and what is in the APPn segments. So a JPEG that
 //! was cut short and then given an EOI is noticed by its restart markers, if it has any, or else only if next to nothing of
-//! a scan is left. The decoder takes zeros for what is missing, and the thumbnails are grey there.
+//! a scan is left. Otherwise the worker's decoder notices, and the thumbnails are the broken picture.
 
 mod scan;
 
@@ -17,6 +17,9 @@ use super::cursor::Cursor;
 use super::{InspectError, Inspected, check_size};
 use crate::format::Format;
 use crate::thumbnail::MAX_JPEG_SCANS;
+
+/// As much as a decoder's arithmetic is made for; samples of 8 bits need 11 (T.81, F.1.2.1).
+const MAX_DC_BITS: u8 = 15;
 
 /// SOI and the first byte of the marker that must follow it.
 pub(super) const SIGNATURE: [u8; 3] = [0xFF, 0xD8, 0xFF];
@@ -34,7 +37,6 @@ const SOS: u8 = 0xDA;
 const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
 const APP0: u8 = 0xE0;
-const APP14: u8 = 0xEE;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
@@ -55,10 +57,7 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
                 frame = Some(frame_header(marker, segment(&mut cursor)?, max_pixels)?);
             }
             DQT => tables.define_quantization(segment(&mut cursor)?)?,
-            DHT => {
-                let is_baseline = frame.as_ref().is_some_and(Frame::is_baseline);
-                tables.define_huffman(segment(&mut cursor)?, is_baseline)?;
-            }
+            DHT => tables.define_huffman(segment(&mut cursor)?)?,
             DRI => {
                 let mut parameters = segment(&mut cursor)?;
                 restart_interval = parameters.u16_be()?.into();
@@ -73,14 +72,8 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
                 let least = scan::header(segment(&mut cursor)?, frame, &tables)?;
                 scan::data(&mut cursor)?.check(&least, restart_interval)?;
             }
-            marker @ (APP0..=APP15 | COM) => {
-                let parameters = segment(&mut cursor)?.rest();
-                if marker == APP0 && parameters.starts_with(b"AVI1\0") {
-                    tables.assume_standard_huffman();
-                }
-                if marker == APP14 && parameters.starts_with(b"Adobe\0") && parameters.get(11) > Some(&2) {
-                    return Err(unsupported("an unknown colour transform"));
-                }
+            APP0..=APP15 | COM => {
+                segment(&mut cursor)?;
             }
             marker => return Err(refused(marker)),
         }
@@ -141,12 +134,19 @@ fn must_end(segment: &Cursor<'_>) -> Result<(), InspectError> {
 }
 
 /// What has been defined for each of the four destinations.
-#[derive(Default)]
 struct Tables {
     quantization: [bool; 4],
     /// The length of the shortest code.
     dc: [Option<u64>; 4],
     ac: [Option<u64>; 4],
+}
+
+/// Single frames of Motion JPEG leave out the Huffman tables of T.81's Annex K.3, two of each class; decoders fill them in.
+impl Default for Tables {
+    fn default() -> Tables {
+        let standard = [Some(2), Some(2), None, None];
+        Tables { quantization: [false; 4], dc: standard, ac: standard }
+    }
 }
 
 impl Tables {
@@ -158,22 +158,19 @@ impl Tables {
             let Some(defined) = defined.filter(|_| precision <= 1) else {
                 return Err(damaged("a quantization table has a wrong precision or number"));
             };
-            let bytes = 1 + usize::from(precision);
-            if segment.take(64 * bytes)?.chunks_exact(bytes).any(|step| step.iter().all(|&byte| byte == 0)) {
-                return Err(damaged("a quantization table holds a zero"));
-            }
+            segment.take(64 * (1 + usize::from(precision)))?;
             *defined = true;
         }
         Ok(())
     }
 
     /// DHT, B.2.4.2.
-    fn define_huffman(&mut self, mut segment: Cursor<'_>, is_baseline: bool) -> Result<(), InspectError> {
+    fn define_huffman(&mut self, mut segment: Cursor<'_>) -> Result<(), InspectError> {
         while !segment.is_empty() {
             let [class, destination] = nibbles(segment.u8()?);
             let tables = if class == 0 { &mut self.dc } else { &mut self.ac };
             let shortest = tables.get_mut(usize::from(destination));
-            let Some(shortest) = shortest.filter(|_| class <= 1 && !(is_baseline && destination > 1)) else {
+            let Some(shortest) = shortest.filter(|_| class <= 1) else {
                 return Err(damaged("a Huffman table has a wrong class or number"));
             };
             let counts = segment.array::<16>()?;
@@ -183,20 +180,12 @@ impl Tables {
             if symbols > 256 || code_space > 1 << 16 {
                 return Err(damaged("a Huffman table has more codes than there can be"));
             }
-            segment.take(symbols)?;
-            *shortest = counts.iter().zip(1..).find(|(count, _)| **count > 0).map(|(_, bits)| bits);
-            if shortest.is_none() {
-                return Err(damaged("a Huffman table is empty"));
+            if segment.take(symbols)?.iter().any(|&symbol| class == 0 && symbol > MAX_DC_BITS) {
+                return Err(damaged("a Huffman table has a difference of over 15 bits"));
             }
+            *shortest = counts.iter().zip(1..).find(|(count, _)| **count > 0).map(|(_, bits)| bits);
         }
         Ok(())
-    }
-
-    /// Single frames of Motion JPEG leave out the tables of T.81's Annex K.3; decoders know them.
-    fn assume_standard_huffman(&mut self) {
-        for table in self.dc.iter_mut().take(2).chain(self.ac.iter_mut().take(2)) {
-            table.get_or_insert(2);
-        }
     }
 }
 
@@ -208,10 +197,6 @@ struct Frame {
 }
 
 impl Frame {
-    fn is_baseline(&self) -> bool {
-        self.marker == SOF0
-    }
-
     fn is_progressive(&self) -> bool {
         self.marker == SOF2
     }
@@ -264,6 +249,7 @@ fn frame_header(marker: u8, mut segment: Cursor<'_>, max_pixels: u64) -> Result<
     let is_whole = |component: &Component| {
         horizontal.is_multiple_of(component.horizontal) && vertical.is_multiple_of(component.vertical)
     };
+    // We could scale it, but libjpeg cannot, and so no browser would show the original.
     if !frame.components.iter().all(is_whole) {
         return Err(unsupported("sampling factors that do not divide each other"));
     }

@@ -2,9 +2,10 @@
 //!
 //! Checked: that the file is as long as its RIFF header says; every chunk's length; the header of the bitstream, VP8 or
 //! VP8L, and in the extended format that it agrees with the canvas; that what the VP8X flags announce is there, since the
-//! worker's decoder insists on it; every frame of an animation. What follows the RIFF chunk is let be, as the RFC allows.
+//! worker's decoder insists on it; the header of transparency; every frame of an animation. What follows the RIFF chunk is let
+//! be, as the RFC allows.
 //!
-//! Not checked: the bitstreams beyond their headers, and what is in the ALPH, ICCP, EXIF and XMP chunks.
+//! Not checked: the bitstreams beyond their headers, and what is in the ICCP, EXIF and XMP chunks.
 
 use super::cursor::Cursor;
 use super::{InspectError, Inspected, check_size};
@@ -15,6 +16,18 @@ const ALPHA: u8 = 0x10;
 const EXIF: u8 = 0x08;
 const XMP: u8 = 0x04;
 const ANIMATION: u8 = 0x02;
+
+/// Section 2.3: FourCC and size.
+const CHUNK_HEADER_BYTES: usize = 8;
+
+/// Section 2.7.1.1: an ANMF chunk's header, before the chunks of the frame.
+const FRAME_HEADER_BYTES: usize = 16;
+
+/// The least that the worker's decoder takes for a whole ANMF chunk; every frame of an encoder is longer.
+const LEAST_FRAME_BYTES: usize = 32;
+
+/// The longest side of a lossless picture. Where there is no VP8X chunk to say it, the worker's decoder takes it for 0.
+const LONGEST_LOSSLESS_SIDE: u32 = 16_384;
 
 pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     let mut file = Cursor::new(bytes, InspectError::CutShort(Format::WebP));
@@ -29,6 +42,9 @@ pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, Inspec
             let image =
                 bitstream(fourcc, data)?.ok_or(damaged("its first chunk is not VP8, VP8L or VP8X"))?;
             check_size(Format::WebP, image.width, image.height, max_pixels)?;
+            if image.width.max(image.height) == LONGEST_LOSSLESS_SIDE {
+                return Err(InspectError::Unsupported(Format::WebP, "a side of 16384 pixels"));
+            }
             (image.width, image.height, image.alpha)
         }
     };
@@ -72,10 +88,13 @@ fn bitstream(fourcc: [u8; 4], data: &[u8]) -> Result<Option<Bitstream>, InspectE
 fn vp8(data: &[u8]) -> Result<Bitstream, InspectError> {
     let mut cursor = Cursor::new(data, damaged("its VP8 chunk is too short"));
     let tag = cursor.u24_le()?;
-    let (inter_frame, shown) = (tag & 1 != 0, tag & 0x10 != 0);
+    let (inter_frame, version, shown) = (tag & 1 != 0, tag >> 1 & 7, tag & 0x10 != 0);
     let first_partition_size = usize::try_from(tag >> 5).unwrap_or(usize::MAX);
     if inter_frame || !shown || cursor.array()? != [0x9D, 0x01, 0x2A] {
         return Err(damaged("its VP8 chunk does not begin with a key frame"));
+    }
+    if version > 3 {
+        return Err(damaged("its VP8 chunk has an unknown version"));
     }
     let width = u32::from(cursor.u16_le()? & 0x3FFF);
     let height = u32::from(cursor.u16_le()? & 0x3FFF);
@@ -124,12 +143,18 @@ fn extended(vp8x: &[u8], riff: &mut Cursor<'_>, max_pixels: u64) -> Result<(u32,
         match &fourcc {
             b"EXIF" => announced &= !EXIF,
             b"XMP " => announced &= !XMP,
-            b"ANIM" if data.len() >= 6 => announced &= !ANIMATION,
+            b"ANIM" if animated && data.len() != 6 => {
+                return Err(damaged("its ANIM chunk has a wrong length"));
+            }
+            b"ANIM" => announced &= !ANIMATION,
             b"ANMF" if animated => {
                 let frame = animation_frame(data, width, height)?;
                 image.get_or_insert(frame);
             }
-            b"ALPH" if !animated => alpha_chunk = true,
+            b"ALPH" if !animated => {
+                transparency(data, width, height)?;
+                alpha_chunk = true;
+            }
             _ if !animated => {
                 if let Some(bitstream) = bitstream(fourcc, data)? {
                     if (bitstream.width, bitstream.height) != (width, height) || image.is_some() {
@@ -152,6 +177,21 @@ fn extended(vp8x: &[u8], riff: &mut Cursor<'_>, max_pixels: u64) -> Result<(u32,
     Ok((width, height, alpha))
 }
 
+/// Section 2.7.1.2: the header of the ALPH chunk, and of what is not compressed a byte for each pixel.
+fn transparency(alph: &[u8], width: u32, height: u32) -> Result<(), InspectError> {
+    let [header, ref data @ ..] = *alph else {
+        return Err(damaged("its transparency is empty"));
+    };
+    let (preprocessing, compression) = (header >> 4 & 3, header & 3);
+    if preprocessing > 1 || compression > 1 {
+        return Err(damaged("its transparency has an unknown method"));
+    }
+    if compression == 0 && (data.len() as u64) < u64::from(width) * u64::from(height) {
+        return Err(damaged("its transparency is shorter than the picture"));
+    }
+    Ok(())
+}
+
 /// Section 2.7.1.1, the ANMF chunk. The frame's alpha is also true where it leaves a part of the canvas uncovered.
 fn animation_frame(anmf: &[u8], canvas_width: u32, canvas_height: u32) -> Result<Bitstream, InspectError> {
     let mut cursor = Cursor::new(anmf, damaged("an animation frame is too short"));
@@ -164,8 +204,13 @@ fn animation_frame(anmf: &[u8], canvas_width: u32, canvas_height: u32) -> Result
         return Err(damaged("an animation frame reaches beyond the canvas"));
     }
     let (mut fourcc, mut data) = chunk(&mut cursor)?;
+    let is_padded = FRAME_HEADER_BYTES + CHUNK_HEADER_BYTES + data.len().next_multiple_of(2) <= anmf.len();
+    if anmf.len() < LEAST_FRAME_BYTES || !is_padded {
+        return Err(damaged("an animation frame is too short"));
+    }
     let alpha_chunk = &fourcc == b"ALPH";
     if alpha_chunk {
+        transparency(data, width, height)?;
         (fourcc, data) = chunk(&mut cursor)?;
     }
     let image = bitstream(fourcc, data)?

@@ -17,6 +17,7 @@ mod huffman;
 mod idct;
 mod progressive;
 mod scan;
+mod standard;
 #[cfg(test)]
 mod tests;
 
@@ -147,6 +148,7 @@ impl Decoder {
         if scan.begins_picture() {
             scan.parts.iter().for_each(|&(part, ..)| self.begun[part] = true);
         }
+        standard::fill_in(&mut self.tables)?;
         let length = scan::decode(&scan, frame, &self.tables, &mut self.channels, rest)?;
         Ok(&rest[length..])
     }

@@ -14,7 +14,7 @@ const SEGMENTS: usize = 4;
 const CLEAR_BYTES: usize = 10;
 
 /// What a key frame has behind its first three bytes.
-pub const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
+const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
 
 /// The probabilities of one kind of block, by position instead of by band. There is one position more than there are
 /// coefficients, because what comes after the last one is looked up before it is known to be the last.

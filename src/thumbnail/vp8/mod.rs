@@ -28,7 +28,6 @@ use super::Undecodable;
 use bool_decoder::BoolDecoder;
 use coefficients::{Coefficients, Content, Edge, LUMA_BLOCKS};
 use filter::{Job, Samples};
-pub use header::START_CODE;
 use header::{FilterStrength, Header};
 use modes::{LumaMode, MacroblockModes, ModeContext, SubblockMode};
 use predict::{ABOVE_PICTURE, Borders, Canvas, LEFT, LEFT_OF_PICTURE, SECOND_LEFT};

@@ -2,12 +2,12 @@
 
 mod jpeg;
 
-use std::io::Cursor as Reader;
-
-use image::{ExtendedColorType, ImageFormat, ImageReader};
+use image::ExtendedColorType;
 
 use super::samples::*;
 use super::*;
+use crate::size::Size;
+use crate::thumbnail::{self, Fit};
 use jpeg::with_frame_marker;
 
 const MAX_PIXELS: u64 = 40_000_000;
@@ -20,25 +20,12 @@ fn is_damaged(bytes: &[u8]) -> bool {
     matches!(error_of(bytes), InspectError::Damaged(..))
 }
 
-/// What the worker's decoder would see, if anything. Decoders have been seen to panic, which the worker survives.
-fn decode(bytes: &[u8], format: Format) -> Option<image::DynamicImage> {
-    let format = match format {
-        Format::Jpeg => return std::panic::catch_unwind(|| decode_jpeg(bytes)).ok().flatten(),
-        Format::Png => ImageFormat::Png,
-        Format::Gif => ImageFormat::Gif,
-        Format::WebP => ImageFormat::WebP,
-    };
-    std::panic::catch_unwind(|| ImageReader::with_format(Reader::new(bytes), format).decode().ok())
-        .ok()
-        .flatten()
-}
-
-/// Only the dimensions: the pixels are grey.
-fn decode_jpeg(bytes: &[u8]) -> Option<image::DynamicImage> {
-    let mut decoder = jpeg_decoder::Decoder::new(bytes);
-    decoder.decode().ok()?;
-    let info = decoder.info()?;
-    Some(image::DynamicImage::new_luma8(info.width.into(), info.height.into()))
+/// What the worker makes of it, if anything: of a small picture the large thumbnail is all of it. Decoders have been seen to
+/// panic, which the worker survives.
+fn decode(bytes: &[u8]) -> Option<image::DynamicImage> {
+    let make = || thumbnail::make(bytes, ThumbnailFormat::Png, Fit::Contain, MAX_PIXELS);
+    let [.., large] = std::panic::catch_unwind(make).ok()?.ok()?.files;
+    Some(image::load_from_memory(&large).unwrap())
 }
 
 fn is_transparent(picture: &image::DynamicImage) -> bool {
@@ -58,7 +45,7 @@ fn every_sample_is_taken_and_decodes_as_inspected() {
         let inspected = inspect(&sample.bytes, MAX_PIXELS).expect(sample.name);
         let Sample { format, width, alpha, .. } = sample;
         assert_eq!(inspected, Inspected { format, width, height: HEIGHT, alpha }, "{}", sample.name);
-        let decoded = decode(&sample.bytes, format).expect(sample.name);
+        let decoded = decode(&sample.bytes).expect(sample.name);
         assert_eq!((decoded.width(), decoded.height()), (width, HEIGHT), "{}", sample.name);
         assert!(alpha || !is_transparent(&decoded), "{}", sample.name);
     }
@@ -234,8 +221,18 @@ fn broken_pngs_are_refused() {
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
     }
-    let harmless = png_of(&[ihdr, (*b"abCd", vec![1, 2, 3]), idat.clone(), (idat.0, vec![]), iend]);
-    assert!(inspect(&harmless, MAX_PIXELS).is_ok(), "unknown ancillary chunks and split IDAT are fine");
+    let harmless = [
+        (*b"abCd", vec![1, 2, 3]),
+        (*b"fcTL", vec![]),
+        (*b"fcTL", vec![9; 26]),
+        (*b"fdAT", vec![9; 9]),
+        (*b"cICP", vec![9, 16, 9, 2]),
+    ];
+    for ancillary in harmless {
+        let bytes = png_of(&[ihdr.clone(), ancillary, idat.clone(), (idat.0, vec![]), iend.clone()]);
+        assert!(inspect(&bytes, MAX_PIXELS).is_ok(), "ancillary chunks and split IDAT are fine");
+        assert!(decode(&bytes).is_some(), "{:?}", String::from_utf8_lossy(&bytes[37..41]));
+    }
 }
 
 #[test]
@@ -246,6 +243,7 @@ fn broken_gifs_are_refused() {
     let whole = [&screen(0x80)[..], &table, &image([5, 3]), &data, b";"].concat();
     assert!(inspect(&whole, MAX_PIXELS).is_ok());
     let control = [0x21, 0xF9, 5, 0, 0, 0, 0, 0, 0];
+    let control_in_two = [0x21, 0xF9, 4, 0, 0, 0, 0, 3, 0, 0, 0, 0];
     let broken = [
         ("no image", [&screen(0x80)[..], &table, b";"].concat()),
         ("no colour table", [&screen(0)[..], &image([5, 3]), &data, b";"].concat()),
@@ -256,11 +254,21 @@ fn broken_gifs_are_refused() {
             "a long graphic control",
             [&screen(0x80)[..], &table, &control, &image([5, 3]), &data, b";"].concat(),
         ),
+        (
+            "a graphic control in two blocks",
+            [&screen(0x80)[..], &table, &control_in_two, &image([5, 3]), &data, b";"].concat(),
+        ),
         ("an unknown block", [&screen(0x80)[..], &table, &image([5, 3]), &data, &[0, b';']].concat()),
     ];
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
+        assert!(decode(&bytes).is_none() || what.starts_with("an unknown block"), "{what} can be decoded");
     }
+    let unknown = [0x21, 0x02, 1, 0, 0];
+    let before = [&screen(0x80)[..], &table, &unknown, &image([5, 3]), &data, b";"].concat();
+    assert!(matches!(error_of(&before), InspectError::Unsupported(..)) && decode(&before).is_none());
+    let behind = [&screen(0x80)[..], &table, &image([5, 3]), &data, &unknown, b";"].concat();
+    assert!(inspect(&behind, MAX_PIXELS).is_ok());
 }
 
 #[test]
@@ -271,6 +279,9 @@ fn broken_webps_are_refused() {
         chunk[at] = byte;
         webp_of(&[chunk])
     };
+    // Without the byte that pads it.
+    let mut odd_vp8 = riff_chunk(b"VP8 ", &[&vp8()[8..], &[0]].concat());
+    odd_vp8.pop();
     let broken = [
         ("no chunk", webp_of(&[])),
         ("another chunk", webp_of(&[riff_chunk(b"EXIF", b"Exif")])),
@@ -294,10 +305,27 @@ fn broken_webps_are_refused() {
         ("a frame without an image", webp_of(&[still(0x02), anim(), anmf(0, &[alph()])])),
         ("a lossless frame with ALPH", webp_of(&[still(0x02), anim(), anmf(0, &[alph(), vp8l(false)])])),
         ("a frame beyond the canvas", webp_of(&[still(0x02), anim(), anmf(2, &[vp8()])])),
+        ("a version of 4", webp_of(&[replace(&vp8(), &[0xF0, 0x01, 0, 0x9D], &[0xF8, 0x01, 0, 0x9D])])),
+        ("a long ANIM", webp_of(&[still(0x02), riff_chunk(b"ANIM", &[0; 8]), anim(), anmf(0, &[vp8()])])),
+        (
+            "a short frame",
+            webp_of(&[still(0x02), anim(), anmf(0, &[riff_chunk(b"VP8L", &vp8l(false)[8..14])])]),
+        ),
+        ("an odd frame", webp_of(&[still(0x02), anim(), anmf(0, &[odd_vp8])])),
+        ("an empty ALPH", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[]), vp8()])),
+        ("a short ALPH", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[0; 15]), vp8()])),
+        ("an ALPH of a method 2", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[2; 99]), vp8()])),
+        ("an ALPH preprocessed by 2", webp_of(&[still(0x10), riff_chunk(b"ALPH", &[0x20; 99]), vp8()])),
+        ("a frame's short ALPH", {
+            webp_of(&[still(0x12), anim(), anmf(0, &[riff_chunk(b"ALPH", &[0; 15]), vp8()])])
+        }),
     ];
     for (what, bytes) in broken {
         assert!(is_damaged(&bytes), "{what}: {}", error_of(&bytes));
     }
+    let longest = webp_of(&[replace(&vp8l(false), &[0x2F, 4, 0x80, 0], &[0x2F, 0xFF, 0xBF, 0])]);
+    assert!(matches!(error_of(&longest), InspectError::Unsupported(..)));
+    assert!(decode(&longest).is_none());
     let unflagged = inspect(&webp_of(&[still(0), alph(), vp8()]), MAX_PIXELS).unwrap();
     assert!(unflagged.alpha, "an ALPH chunk counts, flag or no flag");
 }
@@ -316,15 +344,19 @@ fn mend_checksums(png: &[u8]) -> Vec<u8> {
     mended
 }
 
-/// What is taken has the size that it says, and is not transparent where it says that it cannot be. A damaged GIF can
-/// be: its decoder leaves pixels transparent that are missing, or whose colour is not in the table.
+/// What is taken has a structure that the worker takes too, has the size that it says, and is not transparent where it says
+/// that it cannot be. A damaged GIF can be: its decoder leaves pixels transparent that are missing, or whose colour is not in
+/// the table.
 fn check_against_decoder(bytes: &[u8]) {
     let Ok(inspected) = inspect(bytes, MAX_PIXELS) else { return };
     let pixels = u64::from(inspected.width) * u64::from(inspected.height);
     assert!((1..=MAX_PIXELS).contains(&pixels));
     assert_eq!(Some(inspected.format), format_of(bytes));
+    let cost = thumbnail::cost(bytes, MAX_PIXELS);
+    assert!(cost.is_ok(), "{cost:?}");
     if pixels <= 1_000
-        && let Some(decoded) = decode(bytes, inspected.format)
+        && inspected.width.max(inspected.height) <= Size::Large.pixels()
+        && let Some(decoded) = decode(bytes)
     {
         assert_eq!((decoded.width(), decoded.height()), (inspected.width, inspected.height));
         assert!(inspected.alpha || inspected.format == Format::Gif || !is_transparent(&decoded));
