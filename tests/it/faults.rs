@@ -119,13 +119,13 @@ fn row(program: &str, operation: Operation, fault: Fault, seen: [String; 3]) -> 
 }
 
 impl Fault {
-    /// Whether it can happen there. An answer to HEAD has no words, so neither a clock nor credentials can be blamed by it; both
-    /// have been right for the PUT before. A picture is not known from a web page, and the metadata service is on this machine
-    /// and asks for neither.
+    /// Whether it can happen there. An answer to HEAD has no words, so neither a clock nor credentials can be blamed by it, nor
+    /// can it be a page; and the metadata service is on this machine, and asks for neither.
     fn can_be_at(self, operation: Operation) -> bool {
         match self {
-            Fault::WebPage => !matches!(operation, Get | Head | Credentials),
-            Fault::ClockAhead(_) | Fault::Refuse(400 | 403, ..) => !matches!(operation, Head | Credentials),
+            Fault::WebPage | Fault::ClockAhead(_) | Fault::Refuse(400 | 403, ..) => {
+                !matches!(operation, Head | Credentials)
+            }
             _ => true,
         }
     }
