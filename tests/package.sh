@@ -22,4 +22,5 @@ for role in server worker; do
     grep -q "^EnvironmentFile=/etc/image-sharer/$role.env" "$unit"
     test -f "$root/archive/init/$role.service"
 done
+test "$(stat --format=%a "$root/debian/etc/image-sharer")" = 700
 test -f "$root/archive/LICENSE"
