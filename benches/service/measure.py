@@ -261,13 +261,13 @@ def main():
         seconds = UPLOAD_SECONDS * share
         ceiling = engine_ceiling(body, seconds)
         servers = run_servers(rounds, False, CONNECTIONS, seconds, body, image)
-        real = run_servers(1, True, [16], seconds, body, image)
+        real = run_servers(rounds, True, [16], seconds, body, image)
         report.servers(servers, real, ceiling, len(image))
     if arguments.only != "servers":
         mix = [picture for picture in pictures if picture["class"] in WORKER_CLASSES]
         jobs = int(JOBS * share)
         workers = run_workers(rounds, False, STORE_MS, jobs, mix)
-        real = run_workers(1, True, [0], jobs, mix)
+        real = run_workers(rounds, True, [0], jobs, mix)
         report.workers(workers, real, mix)
 
 

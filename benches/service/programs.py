@@ -1,6 +1,7 @@
 """The programs that are measured and those that measure them: how they are started, and what they have used."""
 
 import atexit
+import contextlib
 import os
 import pathlib
 import random
@@ -68,7 +69,8 @@ class Program:
         pids = [self.process.pid]
         for pid in pids:
             for children in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-                pids += children.read_text().split()
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                    pids += children.read_text().split()
         return pids
 
     def cpu_seconds(self):
