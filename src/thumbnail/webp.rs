@@ -95,6 +95,10 @@ fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Unde
     let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::new)?;
     let canvas = decoder.dimensions();
     count_pixels(canvas, max_pixels)?;
+    // Of such a frame image-webp 0.2.4 takes bytes of its content for a chunk's header, and what they name for the picture.
+    if !decoder.has_animation() && chunk(webp, b"ANMF").is_some() {
+        return Err(Undecodable::new("a picture that does not move has a frame of an animation"));
+    }
     let lossy = lossy_frame(webp, decoder.has_animation(), canvas);
     if lossy.is_some_and(|(place, vp8)| own_dimensions(vp8).is_some_and(|own| own != place)) {
         return Err(Undecodable::new("a lossy frame has other dimensions than its place"));
@@ -167,7 +171,9 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use crate::format::ThumbnailFormat::Png;
-    use crate::thumbnail::tests::pictures::{WEBP_LOSSY, distance, png, webp, webp_extended};
+    use crate::thumbnail::tests::pictures::{
+        WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended,
+    };
     use crate::thumbnail::{Fit, cost, make};
 
     fn large(original: &[u8]) -> RgbImage {
@@ -189,6 +195,18 @@ mod tests {
             assert!(large(&original) == large(&plain));
             assert!(cost(&original, 64).is_ok());
         }
+    }
+
+    /// Bytes in the frame would have the decoder take another part of the file for a lossless picture, of any length.
+    #[test]
+    fn a_frame_of_no_animation_is_not_looked_into() {
+        let [alph, vp8] = [&WEBP_LOSSY_ALPHA[38..50], &WEBP_LOSSY[20..]];
+        let named = [&b"VP8L\xff\xff\x0f\0"[..], &[0; 24]].concat();
+        let frame = [&[0; 16][..], b"abcd\x20\0\0\0", &named].concat();
+        let still = webp_extended(0x10, (1, 1), &[(b"ALPH", alph), (b"VP8 ", vp8)]);
+        assert!(cost(&still, 1).is_ok());
+        let odd = webp_extended(0x10, (1, 1), &[(b"ALPH", alph), (b"VP8 ", vp8), (b"ANMF", &frame)]);
+        assert!(cost(&odd, 1).is_err());
     }
 
     #[test]

@@ -151,6 +151,7 @@ fn extended(vp8x: &[u8], riff: &mut Cursor<'_>, max_pixels: u64) -> Result<(u32,
                 let frame = animation_frame(data, width, height)?;
                 image.get_or_insert(frame);
             }
+            b"ANMF" => return Err(damaged("it has a frame of an animation, and is none")),
             b"ALPH" if !animated => {
                 transparency(data, width, height)?;
                 alpha_chunk = true;

@@ -304,6 +304,7 @@ fn broken_webps_are_refused() {
         ("no frame", webp_of(&[still(0x02), anim()])),
         ("a frame without an image", webp_of(&[still(0x02), anim(), anmf(0, &[alph()])])),
         ("a lossless frame with ALPH", webp_of(&[still(0x02), anim(), anmf(0, &[alph(), vp8l(false)])])),
+        ("a frame of no animation", webp_of(&[still(0x10), alph(), vp8(), anmf(0, &[vp8l(false)])])),
         ("a frame beyond the canvas", webp_of(&[still(0x02), anim(), anmf(2, &[vp8()])])),
         ("a version of 4", webp_of(&[replace(&vp8(), &[0xF0, 0x01, 0, 0x9D], &[0xF8, 0x01, 0, 0x9D])])),
         ("a long ANIM", webp_of(&[still(0x02), riff_chunk(b"ANIM", &[0; 8]), anim(), anmf(0, &[vp8()])])),
