@@ -37,28 +37,9 @@
 //! [`descriptors`], [`dates`], [`program`], [`check`].
 
 pub mod aws;
-pub mod check;
-pub mod config;
-pub mod counter;
-pub mod dates;
-pub mod descriptors;
-pub mod env;
-pub mod format;
-#[cfg(test)]
-mod fuzz;
-pub mod image_id;
-pub mod job;
+pub mod domain;
 pub mod local;
-pub mod log;
-pub mod metrics;
-pub mod networks;
-pub mod program;
-pub mod queue;
 pub mod reconcile;
-pub mod secret;
 pub mod server;
-pub mod shutdown;
-pub mod size;
-pub mod store;
-pub mod thumbnail;
+pub mod support;
 pub mod worker;

@@ -3,8 +3,8 @@
 //! `fuzz/run` starts it. What it finds is a file in fuzz/artifacts/thumbnails, and this is how such a file becomes a test:
 //!
 //! 1. `fuzz/run FILE` shows the failure again.
-//! 2. Find out what in it does the harm, and build that by hand from the helpers of src/thumbnail/tests/pictures.rs, in a test
-//!    of src/thumbnail/tests/hostile.rs that fails. Bytes that nobody can read go stale; a test that says what is in its
+//! 2. Find out what in it does the harm, and build that by hand from the helpers of crates/pictures/src/thumbnails/tests/pictures.rs, in a test
+//!    of crates/pictures/src/thumbnails/tests/hostile.rs that fails. Bytes that nobody can read go stale; a test that says what is in its
 //!    picture does not. For the fuzzer, decoders leave out checksums (`cfg(fuzzing)`): in the test they have to be right.
 //! 3. Mend the code. The file may be thrown away: what it taught stays in the test.
 
@@ -12,9 +12,8 @@
 
 use std::alloc::System;
 
-use image_sharer::format::ThumbnailFormat;
-use image_sharer::size::Size;
-use image_sharer::thumbnail::{Fit, cost, make};
+use pictures::ThumbnailFormat;
+use pictures::{Fit, Size, cost, make};
 use libfuzzer_sys::fuzz_target;
 use peakmem_alloc::{INSTRUMENTED_SYSTEM, PeakMemAlloc, PeakMemAllocTrait};
 

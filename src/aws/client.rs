@@ -21,8 +21,8 @@ use crate::aws::error::{self, Answer, AwsError, Failure};
 use crate::aws::resolve::{REMEMBERED, RememberingResolver};
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
-use crate::dates;
-use crate::log;
+use crate::support::dates;
+use crate::support::log;
 
 /// How long connecting may take, TLS included. Within AWS it is milliseconds; past this the packets are being lost, and
 /// another attempt, perhaps to another address, is the better bet.

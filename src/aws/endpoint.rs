@@ -2,8 +2,8 @@
 
 use ureq::http::Uri;
 
-use crate::aws::profile;
-use crate::env::{self, Env};
+use crate::aws::credentials::profile;
+use crate::support::env::{self, Env};
 
 /// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
 /// no slash at the end.

@@ -9,7 +9,7 @@ use ureq::Agent;
 use ureq::http::Request;
 
 use crate::aws::credentials::Credentials;
-use crate::dates;
+use crate::support::dates;
 
 /// How much a request is worth: the two services differ in what it means when nobody answers.
 #[derive(Clone, Copy)]

@@ -4,11 +4,11 @@
 //! asynchronous runtime and some three hundred crates. What the SDK would have done, and what this must therefore get right,
 //! is one concern a file. From the outside in:
 //!
-//! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::store::Store) and a [`Queue`](crate::queue::Queue);
+//! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::domain::store::Store) and a [`Queue`](crate::domain::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong,
 //!   [`endpoint`] says which URL a service has, and [`resolve`] remembers where that is;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [environment](mod@crate::env), a [`profile`], the [`container`]'s
+//! - [`credentials`]: what it is made with, from the [environment](mod@crate::support::env), a [`profile`], the [`container`]'s
 //!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
 //! The metadata of an EC2 instance says two things more: the settings it is to run with ([`user_data`]), and that it is about to
@@ -23,26 +23,22 @@
 use std::sync::Arc;
 
 use crate::aws::client::Client;
-use crate::aws::credentials::{CredentialCache, Unavailable};
-use crate::env::Env;
+use crate::aws::credentials::{CredentialCache, Unavailable, imds, profile};
+use crate::support::env::Env;
 
 pub mod client;
-pub mod container;
 pub mod credentials;
+pub mod ec2;
 pub mod endpoint;
 pub mod error;
-pub mod imds;
-pub mod interruption;
 #[cfg(test)]
 mod loopback;
 pub mod metadata;
-pub mod profile;
 pub mod resolve;
 pub mod retry;
 pub mod s3;
 pub mod sign;
 pub mod sqs;
-pub mod user_data;
 
 pub use s3::S3Store;
 pub use sqs::SqsQueue;

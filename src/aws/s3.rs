@@ -12,9 +12,9 @@ use std::time::Duration;
 use crate::aws::client::{CALL_BUDGET, Call, Client, Reply};
 use crate::aws::error::{AwsError, Failure};
 use crate::aws::{Aws, endpoint, sign};
-use crate::image_id::ImageId;
-use crate::log;
-use crate::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
+use crate::domain::image_id::ImageId;
+use crate::domain::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
+use crate::support::log;
 
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
 const UPLOAD_HEADER: &str = "x-amz-meta-upload";
@@ -34,7 +34,7 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket of that name, which [`Config`](crate::config::Config) has checked. At AWS it is addressed as a host, which is
+    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host, which is
     /// the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot,
     /// which no certificate matches, as a path.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, String> {
@@ -172,8 +172,8 @@ fn code(error: &AwsError) -> &str {
 mod tests {
     use super::*;
     use crate::aws::loopback::{Loopback, answer, ok};
-    use crate::env::Env;
-    use crate::format::Format;
+    use crate::domain::format::Format;
+    use crate::support::env::Env;
 
     fn store(variables: &[(&str, &str)], bucket: &str) -> Result<S3Store, String> {
         let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush")];

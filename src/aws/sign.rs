@@ -90,7 +90,7 @@ fn settings(service: &str) -> SigningSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dates::from_rfc3339;
+    use crate::support::dates::from_rfc3339;
 
     fn signature(
         request: &Signable,

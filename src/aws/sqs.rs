@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 
 use crate::aws::client::{self, CALL_BUDGET, Call, Client};
 use crate::aws::{Aws, endpoint, retry, sign};
-use crate::env;
-use crate::job::Job;
-use crate::log;
-use crate::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
+use crate::domain::job::Job;
+use crate::domain::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
+use crate::support::env;
+use crate::support::log;
 
 /// The longest long poll that SQS knows, in seconds.
 pub const MAX_WAIT_SECONDS: u64 = 20;

@@ -15,22 +15,22 @@ use std::thread;
 use std::time::Duration;
 
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
-use image_sharer::config::Config;
-use image_sharer::env::Env;
-use image_sharer::job::Job;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::{Queue, QueueError};
+use image_sharer::domain::store::Store;
 use image_sharer::local::{LocalQueue, LocalStore};
-use image_sharer::metrics::Shown;
-use image_sharer::networks::reachable;
-use image_sharer::queue::{Queue, QueueError};
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::server::Server;
 use image_sharer::server::api::Api;
-use image_sharer::server::inspect::thumbnail_format;
 use image_sharer::server::page::{self, Page};
-use image_sharer::shutdown::Shutdown;
-use image_sharer::store::Store;
+use image_sharer::support::config::Config;
+use image_sharer::support::env::Env;
+use image_sharer::support::metrics::Shown;
+use image_sharer::support::networks::reachable;
+use image_sharer::support::shutdown::Shutdown;
+use image_sharer::support::{check, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, log, metrics, program};
+use pictures::thumbnail_format;
 
 const HELP: &str = "\
 Takes images by HTTP, stores them, and queues a job for their thumbnails.

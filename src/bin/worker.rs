@@ -12,22 +12,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use image_sharer::aws::interruption::Interruption;
-use image_sharer::aws::{Aws, S3Store, SqsQueue, user_data};
-use image_sharer::config::Config;
-use image_sharer::env::Env;
-use image_sharer::image_id::ImageId;
-use image_sharer::metrics::Shown;
-use image_sharer::queue::Queue;
+use image_sharer::aws::ec2::interruption::Interruption;
+use image_sharer::aws::ec2::user_data;
+use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::queue::Queue;
+use image_sharer::domain::store::Store;
 use image_sharer::reconcile::pace::Pace;
 use image_sharer::reconcile::progress::Progress;
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{self, Scan};
-use image_sharer::server::inspect::thumbnail_format;
-use image_sharer::shutdown::Shutdown;
-use image_sharer::store::Store;
+use image_sharer::support::config::Config;
+use image_sharer::support::env::Env;
+use image_sharer::support::metrics::Shown;
+use image_sharer::support::shutdown::Shutdown;
+use image_sharer::support::{check, descriptors, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
-use image_sharer::{check, descriptors, log, metrics, program};
+use pictures::thumbnail_format;
 
 const HELP: &str = "\
 Takes jobs from SQS, and makes thumbnails of 100, 300 and 600 pixels a side.

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::job::Job;
-use crate::log;
-use crate::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
+use crate::domain::job::Job;
+use crate::domain::queue::{
+    Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS,
+};
+use crate::support::log;
 
 /// Jobs held at a time, about 50 MB. Past that uploads are refused until the worker has caught up.
 const MAX_JOBS: usize = 100_000;
@@ -156,9 +158,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::format::{Format, ThumbnailFormat};
-    use crate::image_id::ImageId;
-    use crate::store::Key;
+    use crate::domain::format::{Format, ThumbnailFormat};
+    use crate::domain::image_id::ImageId;
+    use crate::domain::store::Key;
 
     #[test]
     fn a_dead_letter_is_tried_again() {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::vec;
 
-use crate::image_id::ImageId;
-use crate::log;
-use crate::store::{Key, Listed, Listing, Store, StoreError};
+use crate::domain::image_id::ImageId;
+use crate::domain::store::{Key, Listed, Listing, Store, StoreError};
+use crate::support::log;
 
 /// Where files are written before they are renamed. It is emptied at the start.
 const TEMPORARY: &str = ".tmp";

@@ -3,10 +3,10 @@
 //! All keys of an image begin with its id, so in a listing in order they are neighbours, also where one page ends and the next
 //! begins. An image is known to be whole once an object of another one, or the end, has come.
 
-use crate::format::ThumbnailFormat;
-use crate::image_id::ImageId;
-use crate::size::Size;
-use crate::store::{Key, Kind, Listed};
+use crate::domain::format::ThumbnailFormat;
+use crate::domain::image_id::ImageId;
+use crate::domain::size::Size;
+use crate::domain::store::{Key, Kind, Listed};
 
 /// What there is of an image: up to four objects, unless somebody has put others beside them.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::Format;
+    use crate::domain::format::Format;
     use std::time::UNIX_EPOCH;
 
     fn object(id: u8, name: &str) -> Listed {

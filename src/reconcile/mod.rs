@@ -21,13 +21,13 @@ use std::error::Error;
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
-use crate::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
-use crate::image_id::ImageId;
-use crate::job::Job;
-use crate::log;
-use crate::queue::QueueError;
-use crate::shutdown::Shutdown;
-use crate::store::{Listed, Listing, Store, StoreError};
+use crate::domain::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
+use crate::domain::image_id::ImageId;
+use crate::domain::job::Job;
+use crate::domain::queue::QueueError;
+use crate::domain::store::{Listed, Listing, Store, StoreError};
+use crate::support::log;
+use crate::support::shutdown::Shutdown;
 use images::{Image, Images};
 
 /// How old an unfinished original is to be before its job is taken for lost. A server takes at most 39 s from the original to the

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use super::Counts;
-use crate::log;
+use crate::support::log;
 
 /// On a terminal: often enough to look alive.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);

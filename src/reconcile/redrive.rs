@@ -7,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
-use crate::job::Job;
-use crate::log;
-use crate::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
-use crate::shutdown::Shutdown;
+use crate::domain::job::Job;
+use crate::domain::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
+use crate::support::log;
+use crate::support::shutdown::Shutdown;
 
 /// For how long a message that stays is out of the way, in seconds: longer than a run takes, which is 72,000 jobs in an hour at
 /// 20 a second. It is given back at the end; only after SIGKILL it takes this long.

@@ -11,19 +11,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::gate;
 use super::head::Head;
-use super::inspect::{Inspected, inspect};
 use super::multipart;
 use super::page::{self, Page};
 use super::refusal::{Refusal, object};
-use crate::format::{Format, ThumbnailFormat};
-use crate::image_id::ImageId;
-use crate::job::Job;
-use crate::log;
-use crate::metrics::SERVER;
-use crate::queue::Queue;
-use crate::secret::Secret;
-use crate::size::Size;
-use crate::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
+use crate::domain::format::{Format, ThumbnailFormat};
+use crate::domain::image_id::ImageId;
+use crate::domain::job::Job;
+use crate::domain::queue::Queue;
+use crate::domain::size::Size;
+use crate::domain::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
+use crate::support::log;
+use crate::support::metrics::SERVER;
+use crate::support::secret::Secret;
+use pictures::{Inspected, inspect};
 
 /// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
 /// second in a row is a broken random source or store.

@@ -9,7 +9,7 @@
 use memchr::{memchr, memmem};
 
 use super::refusal::Refusal;
-use crate::secret::Secret;
+use crate::support::secret::Secret;
 
 /// The most bytes a head may have, its empty line included. Browsers with many cookies stay under 8 KiB.
 pub const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -434,7 +434,7 @@ mod tests {
             b"GET / HTTP/1.1\r\nHost: a\r\nAccept: */*, a/b;q=0\r\nIf-None-Match: W/\"x\"\r\nContent-Type: a/b\r\n\r\n".to_vec(),
             b"POST / HTTP/2.0\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nUpgrade: h2c\r\n\r\n".to_vec(),
         ];
-        crate::fuzz::run("head", &seeds, |bytes| {
+        samples::mutate::run("head", &seeds, |bytes| {
             let Ok(Some(length)) = head_length(bytes, 0) else { return };
             assert!(length <= MAX_HEAD_BYTES && bytes[..length].ends_with(b"\r\n\r\n"));
             let Ok(head) = parse(&bytes[..length]) else { return };

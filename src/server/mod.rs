@@ -5,7 +5,6 @@
 pub mod api;
 pub mod gate;
 pub mod head;
-pub mod inspect;
 pub mod multipart;
 pub mod page;
 pub mod refusal;
@@ -22,9 +21,9 @@ use std::time::Duration;
 use api::Api;
 use gate::{Bodies, Gate};
 
-use crate::image_id::ImageId;
-use crate::log;
-use crate::networks::Networks;
+use crate::domain::image_id::ImageId;
+use crate::support::log;
+use crate::support::networks::Networks;
 
 /// What every answer is said to come from.
 const SERVER: &str = "my-little-image-sharer";

@@ -9,7 +9,7 @@ use std::fmt;
 
 use memchr::memmem;
 
-use crate::format::MAX_IMAGE_BYTES;
+use crate::domain::format::MAX_IMAGE_BYTES;
 
 #[cfg(test)]
 mod tests;

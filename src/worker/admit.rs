@@ -5,7 +5,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::metrics::WORKER;
+use crate::support::metrics::WORKER;
 
 /// Cores and memory to be shared among jobs.
 pub struct Admission {

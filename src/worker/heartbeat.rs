@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::log;
-use crate::queue::{MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
-use crate::shutdown::Shutdown;
+use crate::domain::queue::{MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
+use crate::support::log;
+use crate::support::shutdown::Shutdown;
 
 /// Three beats fit in a visibility timeout, so that two may be lost.
 const INTERVAL: Duration = Duration::from_secs(VISIBILITY_SECONDS as u64 / 3);

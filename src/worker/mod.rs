@@ -3,7 +3,7 @@
 //!
 //! A job is mostly waiting for the store, so many are in hand at a time on a pool of threads, while only as many as there
 //! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
-//! [`VISIBILITY_SECONDS`](crate::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
+//! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
 pub mod admit;
 pub mod heartbeat;
@@ -20,15 +20,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::counter::{Counter, Held};
-use crate::log;
-use crate::metrics::WORKER;
-use crate::queue::{Message, Queue};
-use crate::shutdown::Shutdown;
-use crate::store::Store;
-use crate::thumbnail::Fit;
+use crate::domain::queue::{Message, Queue};
+use crate::domain::store::Store;
+use crate::support::counter::{Counter, Held};
+use crate::support::log;
+use crate::support::metrics::WORKER;
+use crate::support::shutdown::Shutdown;
 use admit::Admission;
 use heartbeat::Heartbeat;
+use pictures::Fit;
 use settle::Settlement;
 
 /// How long the jobs in hand may take to finish once the worker is told to stop.

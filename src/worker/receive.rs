@@ -7,8 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::{InHand, Shared, Until};
-use crate::log;
-use crate::queue::{MAX_BATCH, Message, QueueError};
+use crate::domain::queue::{MAX_BATCH, Message, QueueError};
+use crate::support::log;
 
 /// The longest poll that SQS allows. An idle worker asks three times a minute and is woken at once by a message.
 const LONG_POLL: Duration = Duration::from_secs(20);

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Shared;
 use super::settle::Settlement;
-use crate::format::MAX_IMAGE_BYTES;
-use crate::job::Job;
-use crate::log::{self, Fields};
-use crate::metrics::WORKER;
-use crate::queue::{MAX_RECEIVES, Message};
-use crate::store::{Key, StoreError};
-use crate::thumbnail::{self, Thumbnails, Undecodable};
+use crate::domain::format::MAX_IMAGE_BYTES;
+use crate::domain::job::Job;
+use crate::domain::queue::{MAX_RECEIVES, Message};
+use crate::domain::store::{Key, StoreError};
+use crate::support::log::{self, Fields};
+use crate::support::metrics::WORKER;
+use pictures::{Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
 /// minutes in all for an outage. After the last receive none: the message only waits to be moved to the dead-letter queue,
@@ -147,18 +147,18 @@ fn or_broken(job: &Job, made: Result<Thumbnails, Undecodable>) -> (Thumbnails, O
         Ok(thumbnails) => (thumbnails, Outcome::Done),
         Err(error) => {
             log::warn("broken_picture", &[("id", &job.id()), ("error", &error)]);
-            (thumbnail::broken(job.thumbnails), Outcome::Broken)
+            (pictures::broken(job.thumbnails), Outcome::Broken)
         }
     }
 }
 
 fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, Undecodable> {
     let settings = &shared.settings;
-    let bytes = guard(|| thumbnail::cost(original, settings.max_pixels))?;
+    let bytes = guard(|| pictures::cost(original, settings.max_pixels))?;
     let began = Instant::now();
     let permit = shared.admission.admit(bytes);
     steps.admit = began.elapsed();
-    let made = guard(|| thumbnail::make(original, job.thumbnails, settings.fit, settings.max_pixels));
+    let made = guard(|| pictures::make(original, job.thumbnails, settings.fit, settings.max_pixels));
     drop(permit);
     let thumbnails = made?;
     (steps.decode, steps.encode) = (thumbnails.decode, thumbnails.encode);
@@ -218,8 +218,8 @@ fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Format, ThumbnailFormat};
-    use crate::image_id::ImageId;
+    use crate::domain::format::{Format, ThumbnailFormat};
+    use crate::domain::image_id::ImageId;
 
     #[test]
     fn a_decoders_panic_is_the_pictures_fault() {
@@ -234,7 +234,7 @@ mod tests {
         let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
         let (thumbnails, outcome) = or_broken(&job, Err(Undecodable::new("it is torn")));
         assert!(matches!(outcome, Outcome::Broken));
-        assert_eq!(thumbnails.files, thumbnail::broken(ThumbnailFormat::Jpeg).files);
+        assert_eq!(thumbnails.files, pictures::broken(ThumbnailFormat::Jpeg).files);
     }
 
     #[test]

@@ -5,8 +5,8 @@
 
 use crossbeam_channel::Receiver;
 
-use crate::log;
-use crate::queue::{MAX_BATCH, Queue, Receipt};
+use crate::domain::queue::{MAX_BATCH, Queue, Receipt};
+use crate::support::log;
 
 /// How a job ended.
 #[derive(Debug, PartialEq, Eq)]

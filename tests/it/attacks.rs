@@ -192,7 +192,7 @@ fn a_flood_of_idle_connections() {
     target.still_serves();
 }
 
-pub fn raise_own_descriptor_limit() {
+pub(crate) fn raise_own_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -10,10 +10,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use image_sharer::image_id::ImageId;
-use image_sharer::server::inspect::inspect;
-use image_sharer::store::{Key, Kind};
-use image_sharer::thumbnail::{self, Fit};
+use ::pictures::Fit;
+use ::pictures::inspect;
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::store::{Key, Kind};
 
 use crate::curl::{Reply, Urls, upload};
 use crate::pictures::look;
@@ -26,14 +26,14 @@ const THERE_WITHIN: Duration = Duration::from_secs(240);
 const MAX_OBJECT_BYTES: u64 = 1 << 21;
 
 /// As `MAX_PIXELS` is unless set.
-pub const MAX_PIXELS: u64 = 40_000_000;
+pub(crate) const MAX_PIXELS: u64 = 40_000_000;
 
 /// A picture's thumbnails, from the smallest on.
 type Thumbnails = Arc<[Vec<u8>; 3]>;
 
 /// What was answered 202. One value is shared by all threads of a test.
 #[derive(Default)]
-pub struct Audit {
+pub(crate) struct Audit {
     accepted: Mutex<Vec<(Urls, Arc<[u8]>)>>,
     /// By picture.
     thumbnails: Mutex<HashMap<Vec<u8>, Thumbnails>>,
@@ -42,7 +42,7 @@ pub struct Audit {
 
 /// What there is in a store.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Uploads that were answered 202.
     pub accepted: usize,
     /// Of these, the ones without an original.
@@ -74,7 +74,7 @@ impl fmt::Display for Tally {
 
 impl Audit {
     /// Uploads a picture, and notes it if the answer is 202.
-    pub fn upload(&self, url: &str, picture: &Arc<[u8]>) -> Reply {
+    pub(crate) fn upload(&self, url: &str, picture: &Arc<[u8]>) -> Reply {
         let reply = upload(url, picture);
         if reply.status == 202 {
             self.note(reply.urls(), picture);
@@ -83,27 +83,27 @@ impl Audit {
     }
 
     /// Says that this picture is going to be uploaded, so that it is known even if no answer comes.
-    pub fn expect(&self, picture: &[u8]) {
+    pub(crate) fn expect(&self, picture: &[u8]) {
         self.thumbnails_of(picture);
     }
 
     /// How many uploads were answered 202 until now.
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.accepted.lock().unwrap().len()
     }
 
     /// Notes an upload that was answered 202 with these URLs.
-    pub fn note(&self, urls: Urls, picture: &Arc<[u8]>) {
+    pub(crate) fn note(&self, urls: Urls, picture: &Arc<[u8]>) {
         self.accepted.lock().unwrap().push((urls, picture.clone()));
     }
 
     /// Waits for the thumbnails of all, makes sure of all four objects of each, and says how many uploads there were.
-    pub fn nothing_is_lost(&self) -> usize {
+    pub(crate) fn nothing_is_lost(&self) -> usize {
         self.check(str::to_owned)
     }
 
     /// The same where all is now served at another address, which is another one after each start of a local server.
-    pub fn nothing_is_lost_at(&self, address: &str) -> usize {
+    pub(crate) fn nothing_is_lost_at(&self, address: &str) -> usize {
         self.check(|url| {
             let path = url.splitn(4, '/').nth(3).expect("a path after the host");
             format!("{address}/{path}")
@@ -111,7 +111,7 @@ impl Audit {
     }
 
     /// The same, after which these uploads are forgotten, and their objects are the caller's to take away.
-    pub fn nothing_is_lost_so_far(&self) -> Vec<Urls> {
+    pub(crate) fn nothing_is_lost_so_far(&self) -> Vec<Urls> {
         let so_far = std::mem::take(&mut *self.accepted.lock().unwrap());
         self.check_all(&so_far, str::to_owned);
         so_far.into_iter().map(|(urls, _)| urls).collect()
@@ -138,7 +138,7 @@ impl Audit {
     }
 
     /// Compares what was answered 202 with all that is in the store, which is listed now.
-    pub fn tally(&self, list: impl FnOnce() -> Vec<(Key, Vec<u8>)>) -> Tally {
+    pub(crate) fn tally(&self, list: impl FnOnce() -> Vec<(Key, Vec<u8>)>) -> Tally {
         let accepted: BTreeMap<ImageId, Arc<[u8]>> = {
             let accepted = self.accepted.lock().unwrap();
             accepted.iter().map(|(urls, picture)| (urls.id(), picture.clone())).collect()
@@ -196,9 +196,12 @@ impl Audit {
             return made.clone();
         }
         let format = inspect(picture, MAX_PIXELS).expect("a picture").thumbnail_format();
-        let files = thumbnail::make(picture, format, Fit::Cover, MAX_PIXELS).expect("a picture").files;
+        let files = ::pictures::make(picture, format, Fit::Cover, MAX_PIXELS).expect("a picture").files;
         for (file, side) in files.iter().zip([100, 300, 600]) {
-            assert_eq!(look(file), (image_sharer::format::Format::from(format).extension(), side, side));
+            assert_eq!(
+                look(file),
+                (image_sharer::domain::format::Format::from(format).extension(), side, side)
+            );
         }
         let files = Arc::new(files);
         made.insert(picture.to_vec(), files.clone());
@@ -207,7 +210,7 @@ impl Audit {
 }
 
 /// A client that keeps its connections.
-pub fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
     config.timeout_global(Some(PATIENCE)).build().new_agent()
 }
@@ -224,7 +227,7 @@ fn get(agent: &ureq::Agent, url: &str) -> Option<(String, Vec<u8>)> {
 }
 
 /// All objects in a local server's directory.
-pub fn objects_in_directory(root: &std::path::Path) -> Vec<(Key, Vec<u8>)> {
+pub(crate) fn objects_in_directory(root: &std::path::Path) -> Vec<(Key, Vec<u8>)> {
     let mut objects = Vec::new();
     for image in std::fs::read_dir(root).unwrap().flatten() {
         let id = image.file_name().into_string().unwrap();

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use image::ImageFormat;
 use image_sharer::aws::{Aws, SqsQueue};
-use image_sharer::format::{Format, ThumbnailFormat};
-use image_sharer::image_id::ImageId;
-use image_sharer::job::Job;
+use image_sharer::domain::format::{Format, ThumbnailFormat};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
+use image_sharer::domain::store::Key;
 use image_sharer::local::LocalQueue;
-use image_sharer::queue::{Depth, MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
-use image_sharer::store::Key;
 use image_sharer::worker::heartbeat::Heartbeat;
 
 use crate::curl::{Urls, curl, upload};

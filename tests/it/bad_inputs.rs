@@ -12,17 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use ::pictures::inspect;
 use image::ImageFormat;
-use image_sharer::server::inspect::inspect;
-use image_sharer::store::Kind;
+use image_sharer::domain::store::Kind;
 
 use crate::audit::{Audit, MAX_PIXELS, agent, objects_in_directory};
 use crate::curl::curl;
-use crate::fuzz::{Random, mutation};
 use crate::load::{Load, form, number_from, seeded};
 use crate::pictures::{self, look};
 use crate::process::{connections, descriptors, threads};
 use crate::program::{LocalServer, PATIENCE, wait_until, wait_within};
+use samples::mutate::{Random, mutation};
 
 /// Unless the variables say otherwise.
 const DEFAULT_REQUESTS: usize = 3000;

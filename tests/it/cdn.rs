@@ -33,7 +33,7 @@ server {
 ";
 
 /// A running cache.
-pub struct Cdn {
+pub(crate) struct Cdn {
     /// Where viewers look.
     pub url: String,
     _nginx: Nginx,
@@ -46,7 +46,7 @@ impl Cdn {
     }
 
     /// The same for one of several sites of the origin.
-    pub fn of_site(host: &str, origin: &str, errors_for: Duration) -> Cdn {
+    pub(crate) fn of_site(host: &str, origin: &str, errors_for: Duration) -> Cdn {
         let configuration = CONFIGURATION
             .replace("ORIGIN", origin)
             .replace("HOST", host)

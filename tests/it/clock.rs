@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use image_sharer::aws::sign::{self, Signable};
-use image_sharer::dates;
+use image_sharer::support::dates;
 
 use crate::engine::{REGION, user_with};
 use crate::relay::answer;
@@ -17,7 +17,7 @@ const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 const OF_SIGNATURE: [&str; 3] = ["authorization", "x-amz-date", "x-amz-content-sha256"];
 
 /// The request as the engine takes it, or the answer of a service whose clock is so many seconds ahead of ours, or behind it.
-pub fn pass_on(request: &Request, seconds_ahead: i64) -> Result<Request, Vec<u8>> {
+pub(crate) fn pass_on(request: &Request, seconds_ahead: i64) -> Result<Request, Vec<u8>> {
     let distance = Duration::from_secs(seconds_ahead.unsigned_abs());
     let now = if seconds_ahead < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance };
     let stamp = request.header("x-amz-date").expect("a signed request");

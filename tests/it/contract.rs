@@ -4,13 +4,13 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
-use image_sharer::format::{Format, ThumbnailFormat};
-use image_sharer::image_id::ImageId;
-use image_sharer::job::Job;
+use image_sharer::domain::format::{Format, ThumbnailFormat};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::Queue;
+use image_sharer::domain::size::Size;
+use image_sharer::domain::store::{Key, Listed, Store};
 use image_sharer::local::{LocalQueue, LocalStore};
-use image_sharer::queue::Queue;
-use image_sharer::size::Size;
-use image_sharer::store::{Key, Listed, Store};
 
 use crate::engine::{QueueUrls, engine};
 use crate::program::tempdir::TempDir;
@@ -55,7 +55,7 @@ queue_contract!(sqs_queue, aws_queue());
 queue_contract!(local_queue, local_queue());
 
 /// A queue under test, and if it can be looked into, its dead-letter queue.
-pub struct QueueUnderTest {
+pub(crate) struct QueueUnderTest {
     pub jobs: Box<dyn Queue>,
     pub dead: Option<Box<dyn Queue>>,
 }
@@ -92,7 +92,7 @@ fn local_queue() -> Box<QueueUnderTest> {
     Box::new(QueueUnderTest { jobs: Box::new(LocalQueue::default()), dead: None })
 }
 
-pub fn original() -> Key {
+pub(crate) fn original() -> Key {
     Key::original(ImageId::random().unwrap(), Format::Png)
 }
 
@@ -105,16 +105,16 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_until(what, || is_so().then_some(()));
 }
 
-pub mod store {
-    use image_sharer::store::StoreError;
+pub(crate) mod store {
+    use image_sharer::domain::store::StoreError;
 
     use super::*;
 
-    pub fn checks(store: &dyn Store) {
+    pub(crate) fn checks(store: &dyn Store) {
         store.check().unwrap();
     }
 
-    pub fn creates_once(store: &dyn Store) {
+    pub(crate) fn creates_once(store: &dyn Store) {
         let key = original();
         store.create(&key, b"first").unwrap();
         let again = store.create(&key, b"second");
@@ -122,7 +122,7 @@ pub mod store {
         assert_eq!(store.get(&key, 100).unwrap(), b"first");
     }
 
-    pub fn puts_again(store: &dyn Store) {
+    pub(crate) fn puts_again(store: &dyn Store) {
         let key = Key::thumbnail(ImageId::random().unwrap(), Size::Small, ThumbnailFormat::Jpeg);
         store.put(&key, b"first").unwrap();
         store.put(&key, b"second").unwrap();
@@ -130,7 +130,7 @@ pub mod store {
     }
 
     /// All byte values, none at all, and as many as an upload may have.
-    pub fn gets_what_was_put(store: &dyn Store) {
+    pub(crate) fn gets_what_was_put(store: &dyn Store) {
         let id = ImageId::random().unwrap();
         let every_byte: Vec<u8> = (0..=255).collect();
         let largest: Vec<u8> =
@@ -145,7 +145,7 @@ pub mod store {
         }
     }
 
-    pub fn gets_no_more_than_asked(store: &dyn Store) {
+    pub(crate) fn gets_no_more_than_asked(store: &dyn Store) {
         let key = original();
         store.create(&key, &[7; 1000]).unwrap();
         assert_eq!(store.get(&key, 1000).unwrap().len(), 1000);
@@ -153,7 +153,7 @@ pub mod store {
         assert!(matches!(&more, Err(StoreError::TooLarge { max_bytes: 999, .. })), "{more:?}");
     }
 
-    pub fn misses_what_is_not_there(store: &dyn Store) {
+    pub(crate) fn misses_what_is_not_there(store: &dyn Store) {
         let key = original();
         assert!(!store.exists(&key).unwrap());
         let got = store.get(&key, 100);
@@ -164,7 +164,7 @@ pub mod store {
         assert!(!store.exists(&sibling).unwrap());
     }
 
-    pub fn deletes(store: &dyn Store) {
+    pub(crate) fn deletes(store: &dyn Store) {
         let (key, other) = (original(), original());
         store.create(&key, b"x").unwrap();
         store.create(&other, b"y").unwrap();
@@ -175,7 +175,7 @@ pub mod store {
         store.create(&key, b"again").unwrap();
     }
 
-    pub fn one_creates_of_many(store: &dyn Store) {
+    pub(crate) fn one_creates_of_many(store: &dyn Store) {
         let key = original();
         let create = |n: u8| store.create(&key, &[n; 100]).is_ok();
         let created: Vec<u8> = thread::scope(|scope| {
@@ -187,7 +187,7 @@ pub mod store {
     }
 
     /// Pages end within an image and between two; one may have nothing that is ours.
-    pub fn lists_in_order_and_in_pages(store: &dyn Store) {
+    pub(crate) fn lists_in_order_and_in_pages(store: &dyn Store) {
         let list = |after, page| -> Vec<Vec<Listed>> {
             store.list(after, page).unwrap().map(Result::unwrap).collect()
         };
@@ -218,10 +218,10 @@ pub mod store {
     }
 }
 
-pub mod queue {
+pub(crate) mod queue {
     use std::collections::HashSet;
 
-    use image_sharer::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Receipt};
+    use image_sharer::domain::queue::{Depth, MAX_BATCH, MAX_RECEIVES, Message, Receipt};
 
     use super::*;
     use crate::program::PATIENCE;
@@ -243,7 +243,7 @@ pub mod queue {
         queue.change_visibility(&[(message.receipt.clone(), seconds)]).unwrap();
     }
 
-    pub fn receives_what_was_sent(queue: &QueueUnderTest) {
+    pub(crate) fn receives_what_was_sent(queue: &QueueUnderTest) {
         let job = job();
         queue.jobs.send(&job).unwrap();
         let message = receive_one(&*queue.jobs);
@@ -252,7 +252,7 @@ pub mod queue {
         assert_eq!(message.receive_count, 1);
     }
 
-    pub fn waits_for_a_message(queue: &QueueUnderTest) {
+    pub(crate) fn waits_for_a_message(queue: &QueueUnderTest) {
         let start = Instant::now();
         thread::scope(|scope| {
             let receiver = scope.spawn(|| receive_one(&*queue.jobs));
@@ -264,7 +264,7 @@ pub mod queue {
         assert!(start.elapsed() < WAIT, "woken after {:?}", start.elapsed());
     }
 
-    pub fn returns_without_one(queue: &QueueUnderTest) {
+    pub(crate) fn returns_without_one(queue: &QueueUnderTest) {
         assert!(queue.jobs.receive(10, Duration::ZERO).unwrap().is_empty());
         let start = Instant::now();
         assert!(nothing_comes(&*queue.jobs));
@@ -272,13 +272,13 @@ pub mod queue {
         assert!((Duration::from_millis(900)..PATIENCE).contains(&waited), "{waited:?}");
     }
 
-    pub fn hides_what_was_received(queue: &QueueUnderTest) {
+    pub(crate) fn hides_what_was_received(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         receive_one(&*queue.jobs);
         assert!(nothing_comes(&*queue.jobs));
     }
 
-    pub fn gives_back_at_once(queue: &QueueUnderTest) {
+    pub(crate) fn gives_back_at_once(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let first = receive_one(&*queue.jobs);
         give_back(&*queue.jobs, &first, 0);
@@ -287,7 +287,7 @@ pub mod queue {
     }
 
     /// What a worker that died leaves: nobody deletes it, and the timeout passes.
-    pub fn gives_back_later(queue: &QueueUnderTest) {
+    pub(crate) fn gives_back_later(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let first = receive_one(&*queue.jobs);
         let start = Instant::now();
@@ -299,7 +299,7 @@ pub mod queue {
     }
 
     /// What a heartbeat does: a timeout that was about to pass starts anew.
-    pub fn keeps_what_is_extended(queue: &QueueUnderTest) {
+    pub(crate) fn keeps_what_is_extended(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let message = receive_one(&*queue.jobs);
         give_back(&*queue.jobs, &message, 1);
@@ -308,7 +308,7 @@ pub mod queue {
         queue.jobs.delete(&[message.receipt]).unwrap();
     }
 
-    pub fn counts_receives(queue: &QueueUnderTest) {
+    pub(crate) fn counts_receives(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         for count in 1..=3 {
             let message = receive_one(&*queue.jobs);
@@ -317,7 +317,7 @@ pub mod queue {
         }
     }
 
-    pub fn deletes_for_good(queue: &QueueUnderTest) {
+    pub(crate) fn deletes_for_good(queue: &QueueUnderTest) {
         let (kept, deleted) = (job(), job());
         queue.jobs.send(&deleted).unwrap();
         let message = receive_one(&*queue.jobs);
@@ -329,7 +329,7 @@ pub mod queue {
         assert!(nothing_comes(&*queue.jobs));
     }
 
-    pub fn takes_batches_of_any_size(queue: &QueueUnderTest) {
+    pub(crate) fn takes_batches_of_any_size(queue: &QueueUnderTest) {
         const JOBS: usize = 2 * MAX_BATCH + 3;
         for _ in 0..JOBS {
             queue.jobs.send(&job()).unwrap();
@@ -358,7 +358,7 @@ pub mod queue {
     }
 
     /// A stale receipt neither fails nor touches what is somebody else's now, and good ones beside it work.
-    pub fn bears_stale_receipts(queue: &QueueUnderTest) {
+    pub(crate) fn bears_stale_receipts(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let deleted = receive_one(&*queue.jobs);
         queue.jobs.delete(std::slice::from_ref(&deleted.receipt)).unwrap();
@@ -375,7 +375,7 @@ pub mod queue {
         eventually("the queue is empty", || queue.jobs.depth().unwrap().is_empty());
     }
 
-    pub fn knows_its_depth(queue: &QueueUnderTest) {
+    pub(crate) fn knows_its_depth(queue: &QueueUnderTest) {
         assert_eq!(queue.jobs.depth().unwrap(), Depth::default());
         for _ in 0..3 {
             queue.jobs.send(&job()).unwrap();
@@ -386,7 +386,7 @@ pub mod queue {
         assert!(!expected.is_empty());
     }
 
-    pub fn gives_up_after_max_receives(queue: &QueueUnderTest) {
+    pub(crate) fn gives_up_after_max_receives(queue: &QueueUnderTest) {
         let job = job();
         queue.jobs.send(&job).unwrap();
         for count in 1..=MAX_RECEIVES {
@@ -402,7 +402,7 @@ pub mod queue {
         }
     }
 
-    pub fn gives_each_message_to_one(queue: &QueueUnderTest) {
+    pub(crate) fn gives_each_message_to_one(queue: &QueueUnderTest) {
         const JOBS: usize = 40;
         for _ in 0..JOBS {
             queue.jobs.send(&job()).unwrap();
@@ -429,7 +429,7 @@ pub mod queue {
 /// The engine is also an instance metadata service, which hands out keys that it then does not know.
 #[test]
 fn credentials_and_region_of_the_instance() {
-    use image_sharer::aws::{credentials, imds};
+    use image_sharer::aws::credentials::{self, imds};
     let variables =
         [("AWS_EC2_METADATA_SERVICE_ENDPOINT", engine().endpoint.as_str()), ("HOME", "/nonexistent")];
     let env = variables.into_iter().collect();

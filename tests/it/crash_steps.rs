@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use image_sharer::queue::Depth;
+use image_sharer::domain::queue::Depth;
 
 use crate::audit::{Audit, Tally, agent};
 use crate::engine::engine;

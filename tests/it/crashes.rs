@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use image_sharer::job::Job;
-use image_sharer::queue::Queue;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::Queue;
 
 use crate::audit::{Audit, objects_in_directory};
 use crate::engine::free_port;
-use crate::fuzz::Random;
 use crate::load::{Load, number_from, seeded};
 use crate::program::{LocalServer, Program, wait_within};
 use crate::stack::Stack;
+use samples::mutate::Random;
 
 /// Kills of a test, unless `CRASHES` says otherwise.
 const DEFAULT_CRASHES: usize = 20;

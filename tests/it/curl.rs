@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use image_sharer::image_id::ImageId;
+use image_sharer::domain::image_id::ImageId;
 use serde_json::Value;
 
 /// What curl got.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The last status, past any `100 Continue`.
     pub status: u16,
     /// The last head.
@@ -18,18 +18,18 @@ pub struct Reply {
 
 impl Reply {
     /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
     /// The sentence of a refusal; fails unless the answer is one as the contract has it.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         assert_eq!(self.header("Content-Type"), Some("application/json"), "{self:?}");
         let json = self.json();
         let fields: Vec<&String> = json.as_object().expect("an object").keys().collect();
@@ -38,7 +38,7 @@ impl Reply {
     }
 
     /// The four URLs of an accepted upload; fails unless the answer is exactly these.
-    pub fn urls(&self) -> Urls {
+    pub(crate) fn urls(&self) -> Urls {
         assert_eq!(self.status, 202, "{self:?}");
         assert_eq!(self.header("Content-Type"), Some("application/json"));
         let json = self.json();
@@ -51,7 +51,7 @@ impl Reply {
 
 /// The URLs that an upload is answered with.
 #[derive(Clone, Debug)]
-pub struct Urls {
+pub(crate) struct Urls {
     pub original: String,
     pub small: String,
     pub medium: String,
@@ -60,22 +60,22 @@ pub struct Urls {
 
 impl Urls {
     /// The thumbnails, with their sides in pixels.
-    pub fn thumbnails(&self) -> [(&str, u32); 3] {
+    pub(crate) fn thumbnails(&self) -> [(&str, u32); 3] {
         [(&self.small, 100), (&self.medium, 300), (&self.large, 600)]
     }
 
     /// The image that they are of.
-    pub fn id(&self) -> ImageId {
+    pub(crate) fn id(&self) -> ImageId {
         self.original.rsplit('/').nth(1).and_then(|id| id.parse().ok()).expect("an id")
     }
 
     /// All four.
-    pub fn all(&self) -> [&str; 4] {
+    pub(crate) fn all(&self) -> [&str; 4] {
         [&self.original, &self.small, &self.medium, &self.large]
     }
 
     /// Each of them changed in the same way.
-    pub fn map(&self, change: impl Fn(&str) -> String) -> Urls {
+    pub(crate) fn map(&self, change: impl Fn(&str) -> String) -> Urls {
         Urls {
             original: change(&self.original),
             small: change(&self.small),
@@ -86,7 +86,7 @@ impl Urls {
 }
 
 /// Runs curl with these arguments, and takes what it gets.
-pub fn curl(arguments: &[&str]) -> Reply {
+pub(crate) fn curl(arguments: &[&str]) -> Reply {
     let mut command = Command::new("curl");
     command
         .args(["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "60"])
@@ -107,12 +107,12 @@ pub fn curl(arguments: &[&str]) -> Reply {
 }
 
 /// `curl -F image=@… -H 'Accept: application/json'`, and more arguments.
-pub fn upload_with(url: &str, image: &[u8], arguments: &[&str]) -> Reply {
+pub(crate) fn upload_with(url: &str, image: &[u8], arguments: &[&str]) -> Reply {
     upload_accepting(url, image, "Accept: application/json", arguments)
 }
 
 /// The same with another `Accept` header; curl takes `Accept:` for none at all, and `Accept;` for an empty one.
-pub fn upload_accepting(url: &str, image: &[u8], accept: &str, arguments: &[&str]) -> Reply {
+pub(crate) fn upload_accepting(url: &str, image: &[u8], accept: &str, arguments: &[&str]) -> Reply {
     let directory = crate::program::tempdir::TempDir::new();
     let path = directory.path().join("upload");
     std::fs::write(&path, image).unwrap();
@@ -124,6 +124,6 @@ pub fn upload_accepting(url: &str, image: &[u8], accept: &str, arguments: &[&str
 }
 
 /// An ordinary upload.
-pub fn upload(url: &str, image: &[u8]) -> Reply {
+pub(crate) fn upload(url: &str, image: &[u8]) -> Reply {
     upload_with(url, image, &[])
 }

@@ -13,7 +13,7 @@ use crate::program::tempdir::TempDir;
 use crate::program::wait_until;
 
 /// A server and its directory.
-pub struct Durable {
+pub(crate) struct Durable {
     /// For requests to it.
     pub engine: &'static Engine,
     kept: Option<Kept>,
@@ -24,7 +24,7 @@ pub struct Durable {
 
 impl Durable {
     /// roto-aws.
-    pub fn roto() -> Durable {
+    pub(crate) fn roto() -> Durable {
         let (port, program) = (free_port(), installed("roto-aws").join("roto-server"));
         let key = Credentials::of_key("AKIAROOT", "root-secret");
         Durable::start(port, key, move |directory| {
@@ -35,7 +35,7 @@ impl Durable {
     }
 
     /// A server on this port that takes this key. The command is for a directory that is there.
-    pub fn start(
+    pub(crate) fn start(
         port: u16,
         key: Credentials,
         command: impl Fn(&Path) -> Command + Send + Sync + 'static,
@@ -48,17 +48,17 @@ impl Durable {
     }
 
     /// Where it keeps things.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         drop(self.kept.take());
     }
 
     /// On what was there when it was killed.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         let of_the_process = self.directory.path().join("process");
         for directory in [&self.path(), &of_the_process] {
             fs::create_dir_all(directory).unwrap();

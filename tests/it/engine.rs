@@ -18,22 +18,22 @@ use std::time::{Duration, Instant, SystemTime};
 use image_sharer::aws::credentials::Credentials;
 use image_sharer::aws::error::xml_element;
 use image_sharer::aws::sign::{self, Signable};
-use image_sharer::dates;
-use image_sharer::env::Env;
-use image_sharer::queue::MAX_RECEIVES;
+use image_sharer::domain::queue::MAX_RECEIVES;
+use image_sharer::support::dates;
+use image_sharer::support::env::Env;
 use serde_json::{Value, json};
 
 use crate::kept::Kept;
 
 /// The only one there is.
-pub const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 const USER: &str = "image-sharer";
 
 /// Starting takes about two seconds; more on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The running engine.
-pub struct Engine {
+pub(crate) struct Engine {
     /// `http://127.0.0.1:port`, for S3 and SQS alike.
     pub endpoint: String,
     root: Credentials,
@@ -45,7 +45,7 @@ pub struct Engine {
 }
 
 /// A queue of a test and where its redrive leads.
-pub struct QueueUrls {
+pub(crate) struct QueueUrls {
     /// For `JOBS_QUEUE_URL`.
     pub jobs: String,
     /// The dead-letter queue.
@@ -56,29 +56,29 @@ pub struct QueueUrls {
 static USERS: Mutex<BTreeMap<String, Credentials>> = Mutex::new(BTreeMap::new());
 
 /// Whose key it is, for who checks signatures in an engine's place.
-pub fn user_with(access_key_id: &str) -> Option<Credentials> {
+pub(crate) fn user_with(access_key_id: &str) -> Option<Credentials> {
     USERS.lock().unwrap().get(access_key_id).cloned()
 }
 
 /// The engine, started if it is not running yet.
-pub fn engine() -> &'static Engine {
+pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(Engine::start)
 }
 
 impl Engine {
     /// One that another started, and that knows no users.
-    pub fn at(endpoint: String, key: Credentials) -> Engine {
+    pub(crate) fn at(endpoint: String, key: Credentials) -> Engine {
         Engine { endpoint, user: key.clone(), root: key, giving: Mutex::default(), kept: None }
     }
 
     /// Its process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.kept.as_ref().expect("it is ours").id()
     }
 
     /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
-    pub fn user_env(&self) -> Vec<(String, String)> {
+    pub(crate) fn user_env(&self) -> Vec<(String, String)> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
             ("AWS_REGION", REGION),
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Credentials of a role that may use S3 and SQS, as an instance is given them: with a session token, for some seconds.
-    pub fn role_credentials(&self, seconds: u64) -> Credentials {
+    pub(crate) fn role_credentials(&self, seconds: u64) -> Credentials {
         let _giving = self.nobody_is_given_credentials();
         let role = unique("role");
         let anyone = json!({ "Effect": "Allow", "Principal": { "AWS": "*" }, "Action": "sts:AssumeRole" });
@@ -113,30 +113,30 @@ impl Engine {
 
     /// As long as this is held. The engine calls credentials ended, as AWS does, only until it gives out others: from then on it
     /// does not know them.
-    pub fn nobody_is_given_credentials(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn nobody_is_given_credentials(&self) -> MutexGuard<'_, ()> {
         self.giving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The key of that user.
-    pub fn user(&self) -> &Credentials {
+    pub(crate) fn user(&self) -> &Credentials {
         &self.user
     }
 
     /// The variables as a value, with some changed.
-    pub fn env_with(&self, changes: &[(&str, &str)]) -> Env {
+    pub(crate) fn env_with(&self, changes: &[(&str, &str)]) -> Env {
         let changes = changes.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         self.user_env().into_iter().chain(changes).collect()
     }
 
     /// A fresh bucket.
-    pub fn new_bucket(&self) -> String {
+    pub(crate) fn new_bucket(&self) -> String {
         let bucket = unique("images");
         self.as_root(sign::S3, "PUT", &format!("/{bucket}"), &[], "");
         bucket
     }
 
     /// Lets viewers without a key read the bucket's objects, as CloudFront does.
-    pub fn let_everyone_read(&self, bucket: &str) {
+    pub(crate) fn let_everyone_read(&self, bucket: &str) {
         self.as_root(sign::S3, "DELETE", &format!("/{bucket}?publicAccessBlock="), &[], "");
         let resource = format!("arn:aws:s3:::{bucket}/*");
         let allow =
@@ -146,22 +146,22 @@ impl Engine {
     }
 
     /// Takes an object away, by its path: bucket and key.
-    pub fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         self.as_root(sign::S3, "DELETE", path, &[], "");
     }
 
     /// Stores an object of any key, percent-encoded.
-    pub fn put_object(&self, bucket: &str, key: &str) {
+    pub(crate) fn put_object(&self, bucket: &str, key: &str) {
         self.as_root(sign::S3, "PUT", &format!("/{bucket}/{key}"), &[], "x");
     }
 
     /// How many objects are in the bucket.
-    pub fn objects_in(&self, bucket: &str) -> usize {
+    pub(crate) fn objects_in(&self, bucket: &str) -> usize {
         self.keys_in(bucket).len()
     }
 
     /// The keys of all objects in the bucket.
-    pub fn keys_in(&self, bucket: &str) -> Vec<String> {
+    pub(crate) fn keys_in(&self, bucket: &str) -> Vec<String> {
         let mut keys: Vec<String> = Vec::new();
         loop {
             let after =
@@ -177,12 +177,12 @@ impl Engine {
     }
 
     /// Sends whatever text to a queue.
-    pub fn send_message(&self, queue_url: &str, body: &str) {
+    pub(crate) fn send_message(&self, queue_url: &str, body: &str) {
         self.sqs("SendMessage", json!({ "QueueUrl": queue_url, "MessageBody": body }));
     }
 
     /// A fresh queue, whose messages go to a dead-letter queue as the template has it.
-    pub fn new_queue(&self) -> QueueUrls {
+    pub(crate) fn new_queue(&self) -> QueueUrls {
         let name = unique("jobs");
         let dead = self.create_queue(&format!("{name}-dead"), json!({}));
         let asked =
@@ -238,7 +238,7 @@ impl Engine {
     }
 
     /// One of the test's own. [`engine`] is what all share.
-    pub fn start() -> Engine {
+    pub(crate) fn start() -> Engine {
         let program = installed("ministack").join("ministack");
         // Other test processes may be after the same port at the same time.
         let mut engine =
@@ -325,7 +325,7 @@ fn is_ready(endpoint: &str) -> bool {
 }
 
 /// Below 32768, where Linux does not take ports for outgoing connections from.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let offset = std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed);
@@ -343,7 +343,7 @@ fn unique(prefix: &str) -> String {
 }
 
 /// Runs a script that needs what is installed with the engine, with this as its input, and returns what it prints.
-pub fn python(script: &str, input: &str) -> String {
+pub(crate) fn python(script: &str, input: &str) -> String {
     let mut python = Command::new(installed("ministack").join("python"));
     python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = python.spawn().expect("python starts");
@@ -355,7 +355,7 @@ pub fn python(script: &str, input: &str) -> String {
 
 /// The path of a program, installed if it is not yet, as `{package}.txt` has it. One process installs while others wait at the
 /// lock; what one has left half done, or was another version, is done again.
-pub fn installed(package: &str) -> PathBuf {
+pub(crate) fn installed(package: &str) -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();
     let lock = File::create(engines.join("lock")).unwrap();

@@ -32,7 +32,7 @@ const EXPIRED: Fault = Fault::Refuse(400, "ExpiredToken", "ExpiredTokenException
 const REFUSED: Fault = Fault::Refuse(403, "AccessDenied", "AccessDeniedException");
 
 /// Of each kind one, for every run of the tests.
-pub const SOME: [Fault; 6] = [
+pub(crate) const SOME: [Fault; 6] = [
     Fault::Silence,
     Fault::Reset,
     Fault::Refuse(503, "SlowDown", "ServiceUnavailable"),
@@ -42,7 +42,7 @@ pub const SOME: [Fault; 6] = [
 ];
 
 /// The others.
-pub const OTHERS: [Fault; 11] = [
+pub(crate) const OTHERS: [Fault; 11] = [
     LATE,
     Fault::Delay(TOO_LATE),
     Fault::CutRequest,

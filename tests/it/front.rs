@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use image_sharer::format::MAX_IMAGE_BYTES;
+use image_sharer::domain::format::MAX_IMAGE_BYTES;
 
 use crate::curl::{curl, upload, upload_with};
 use crate::engine::free_port;

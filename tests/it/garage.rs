@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use image_sharer::aws::credentials::Credentials;
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
-use image_sharer::store::Store;
+use image_sharer::domain::store::Store;
 
 use crate::audit::Audit;
 use crate::cdn::Cdn;

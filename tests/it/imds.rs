@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use image_sharer::aws::credentials::Credentials;
-use image_sharer::dates;
+use image_sharer::support::dates;
 use serde_json::json;
 
 /// No request here is as long.
@@ -17,7 +17,7 @@ const MAX_HEAD_BYTES: usize = 8192;
 
 /// The service. It listens as long as this process lives.
 #[derive(Clone)]
-pub struct Imds {
+pub(crate) struct Imds {
     /// Where it listens, on loopback.
     pub port: u16,
     paths: Arc<Mutex<HashMap<String, String>>>,
@@ -25,7 +25,7 @@ pub struct Imds {
 
 impl Imds {
     /// Of an instance with a role, whose credentials these are.
-    pub fn start(credentials: &Credentials) -> Imds {
+    pub(crate) fn start(credentials: &Credentials) -> Imds {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let imds = Imds { port: listener.local_addr().unwrap().port(), paths: Arc::default() };
         imds.set("meta-data/iam/security-credentials/", "a-role");
@@ -41,12 +41,12 @@ impl Imds {
     }
 
     /// Where it is.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The credentials of the role from now on. If nothing is known of their end, it is far.
-    pub fn give(&self, credentials: &Credentials) {
+    pub(crate) fn give(&self, credentials: &Credentials) {
         let expiration = credentials.expires.map_or("2100-01-01T00:00:00Z".to_owned(), dates::to_rfc3339);
         let credentials = json!({
             "Code": "Success",
@@ -60,7 +60,7 @@ impl Imds {
     }
 
     /// What is to be found at a path below `/latest/`.
-    pub fn set(&self, path: &str, content: &str) {
+    pub(crate) fn set(&self, path: &str, content: &str) {
         self.paths.lock().unwrap().insert(format!("/latest/{path}"), content.to_owned());
     }
 

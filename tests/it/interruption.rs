@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use image_sharer::queue::Depth;
+use image_sharer::domain::queue::Depth;
 
 use crate::audit::Audit;
 use crate::engine::engine;

@@ -24,7 +24,7 @@ const KEEPER: &str = r#"
 "#;
 
 /// A running program of one process.
-pub struct Kept {
+pub(crate) struct Kept {
     /// Its standard input stays open as long as this value lives.
     keeper: Child,
     log: PathBuf,
@@ -32,7 +32,7 @@ pub struct Kept {
 
 impl Kept {
     /// Starts it with a directory of its own, which goes with it and is where its output is.
-    pub fn start(program: &Command, directory: &Path) -> Kept {
+    pub(crate) fn start(program: &Command, directory: &Path) -> Kept {
         let mut shell = Command::new("sh");
         shell
             .args(["-c", KEEPER, "keeper"])
@@ -50,18 +50,18 @@ impl Kept {
     }
 
     /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.keeper.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// The program's process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         let written = || fs::read_to_string(self.log.with_file_name("pid")).ok()?.trim().parse().ok();
         wait_until("the program is started", written)
     }
 
     /// What it said so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

@@ -10,19 +10,19 @@ use image::ImageFormat;
 
 use crate::audit::{Audit, agent};
 use crate::curl::Reply;
-use crate::fuzz::Random;
 use crate::pictures;
+use samples::mutate::Random;
 
 /// How long a client that was turned away, or not answered at all, waits. A good one would wait longer, and see less.
 const TURNED_AWAY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A number that may be set by a variable.
-pub fn number_from(variable: &str, unless_set: usize) -> usize {
+pub(crate) fn number_from(variable: &str, unless_set: usize) -> usize {
     std::env::var(variable).map_or(unless_set, |text| text.parse().expect(variable))
 }
 
 /// Random numbers from `SEED`, or from the clock; says which seed it is.
-pub fn seeded() -> Random {
+pub(crate) fn seeded() -> Random {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let seed = number_from("SEED", now as usize);
     println!("SEED={seed}");
@@ -31,7 +31,7 @@ pub fn seeded() -> Random {
 
 /// What the clients were answered.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// 202.
     pub accepted: usize,
     /// 503, with a `Retry-After`.
@@ -53,14 +53,14 @@ impl Add for Answers {
 }
 
 /// Uploading clients. They end when they are told to.
-pub struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Answers>>,
 }
 
 impl Load {
     /// So many clients, each of which begins an upload no sooner than `pace` after it began the last.
-    pub fn start(clients: usize, pace: Duration, url: &str, audit: &Arc<Audit>) -> Load {
+    pub(crate) fn start(clients: usize, pace: Duration, url: &str, audit: &Arc<Audit>) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let pictures = Arc::new(some_pictures());
         pictures.iter().for_each(|picture| audit.expect(picture));
@@ -101,7 +101,7 @@ impl Load {
     }
 
     /// Ends the clients, after what they have in hand.
-    pub fn stop(mut self) -> Answers {
+    pub(crate) fn stop(mut self) -> Answers {
         self.stop.store(true, Ordering::Relaxed);
         let answers = self.clients.drain(..).map(|client| client.join().expect("no panic in a client"));
         answers.fold(Answers::default(), Answers::add)
@@ -115,20 +115,20 @@ impl Drop for Load {
 }
 
 /// Small, so that there are many; different, so that a mistake is seen; and not all of them JPEGs.
-pub fn some_pictures() -> Vec<Arc<[u8]>> {
+pub(crate) fn some_pictures() -> Vec<Arc<[u8]>> {
     let jpegs = (0..6).map(|number| pictures::jpeg(320 + 32 * number, 240));
     let others = [pictures::transparent(ImageFormat::Png), pictures::opaque(ImageFormat::WebP)];
     jpegs.chain(others).map(Arc::from).collect()
 }
 
 /// `multipart/form-data; boundary=b` with a picture.
-pub fn form(picture: &[u8]) -> Vec<u8> {
+pub(crate) fn form(picture: &[u8]) -> Vec<u8> {
     let start = "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n";
     [start.as_bytes(), picture, b"\r\n--b--\r\n"].concat()
 }
 
 /// An upload's answer, if it came and was whole.
-pub fn post(agent: &ureq::Agent, url: &str, picture: &[u8]) -> Option<Reply> {
+pub(crate) fn post(agent: &ureq::Agent, url: &str, picture: &[u8]) -> Option<Reply> {
     let body = form(picture);
     let request = agent.post(url).header("Accept", "application/json");
     let request = request.header("Content-Type", "multipart/form-data; boundary=b");

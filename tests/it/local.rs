@@ -3,7 +3,7 @@
 use std::fs;
 
 use image::ImageFormat;
-use image_sharer::size::Size;
+use image_sharer::domain::size::Size;
 
 use crate::audit::Audit;
 use crate::curl::{Reply, Urls, curl, upload};
@@ -12,7 +12,7 @@ use crate::program::{LocalServer, run, wait_until};
 use crate::raw::Client;
 
 /// Waits until all four URLs answer, and looks at what they answer with.
-pub fn all_answer(urls: &Urls, original: &[u8], thumbnails: &str) {
+pub(crate) fn all_answer(urls: &Urls, original: &[u8], thumbnails: &str) {
     let reply = curl(&[&urls.original]);
     assert_eq!((reply.status, reply.body.as_slice()), (200, original));
     for (url, side) in urls.thumbnails() {

@@ -18,14 +18,14 @@ use crate::relay::Relay;
 const NEW_NETWORK: &str = "ip link set lo up && echo up && exec cat";
 
 /// A machine: what runs on it shares no network with anything else. It goes when nothing of it is left.
-pub struct Machine {
+pub(crate) struct Machine {
     network: File,
     core: usize,
 }
 
 impl Machine {
     /// A machine with this core of ours, counted from 0; past the last the count begins anew.
-    pub fn new(core: usize) -> Machine {
+    pub(crate) fn new(core: usize) -> Machine {
         let root = rustix::process::geteuid().is_root();
         assert!(root, "two machines are made of network namespaces, which takes root: run the tests as root");
         let mut shell = Command::new("unshare");
@@ -58,12 +58,12 @@ impl Machine {
     }
 
     /// Starts a program there.
-    pub fn start(&self, name: &str, environment: &[(String, String)]) -> Program {
+    pub(crate) fn start(&self, name: &str, environment: &[(String, String)]) -> Program {
         self.on(|| Program::start(name, &[], environment))
     }
 
     /// From now on the endpoint, which is out here, answers there by the same address.
-    pub fn connect(&self, endpoint: &str) {
+    pub(crate) fn connect(&self, endpoint: &str) {
         let address: SocketAddr =
             endpoint.trim_start_matches("http://").parse().expect("an address and port");
         let listener = self.on(|| TcpListener::bind(address)).expect("all ports are free there");

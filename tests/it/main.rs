@@ -26,9 +26,6 @@ mod floods;
 mod front;
 #[cfg(target_os = "linux")] // it mounts a small disk in a name space
 mod full_disk;
-#[allow(dead_code, reason = "the parsers' tests, which it is shared with, use the rest")]
-#[path = "../../src/fuzz.rs"]
-mod fuzz;
 mod garage;
 mod http;
 mod imds;

@@ -6,10 +6,10 @@
 use std::fs;
 use std::io::Write;
 
+use ::pictures::cost;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use image_sharer::format::MAX_IMAGE_BYTES;
-use image_sharer::thumbnail::cost;
+use image_sharer::domain::format::MAX_IMAGE_BYTES;
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::curl::{curl, upload};

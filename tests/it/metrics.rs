@@ -28,7 +28,7 @@ fn samples(program: &Program) -> BTreeMap<String, f64> {
 }
 
 /// A single number without labels, for who asks often.
-pub fn number(program: &Program, name: &str) -> u64 {
+pub(crate) fn number(program: &Program, name: &str) -> u64 {
     let page = String::from_utf8(curl(&[&format!("http://{}/metrics", address(program))]).body).unwrap();
     let name = format!("{name} ");
     number_after(page.lines().find(|line| line.starts_with(&name)).expect("it is shown"), &name)

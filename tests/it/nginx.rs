@@ -26,7 +26,7 @@ http {
 ";
 
 /// A running nginx.
-pub struct Nginx {
+pub(crate) struct Nginx {
     /// Where it listens.
     pub port: u16,
     _kept: Kept,
@@ -34,7 +34,7 @@ pub struct Nginx {
 
 impl Nginx {
     /// `http` is what is in its block of that name, with DIRECTORY for a place to keep things and PORT for where to listen.
-    pub fn start(http: &str) -> Nginx {
+    pub(crate) fn start(http: &str) -> Nginx {
         // Other test processes may be after the same port at the same time.
         (0..10).find_map(|_| Nginx::start_on(free_port(), http)).expect("nginx starts")
     }

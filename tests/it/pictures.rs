@@ -12,7 +12,7 @@ fn gradient(width: u32, height: u32) -> RgbImage {
 }
 
 /// An opaque JPEG.
-pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
+pub(crate) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let pixels = gradient(width.into(), height.into());
     let mut bytes = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
@@ -21,7 +21,7 @@ pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
 }
 
 /// A JPEG of exactly this many bytes: what follows its end is ignored by everyone.
-pub fn jpeg_of_bytes(bytes: usize) -> Vec<u8> {
+pub(crate) fn jpeg_of_bytes(bytes: usize) -> Vec<u8> {
     let mut jpeg = jpeg(64, 64);
     assert!(jpeg.len() < bytes);
     jpeg.resize(bytes, 0);
@@ -29,18 +29,18 @@ pub fn jpeg_of_bytes(bytes: usize) -> Vec<u8> {
 }
 
 /// An opaque picture in a format of `image`'s.
-pub fn opaque(format: ImageFormat) -> Vec<u8> {
+pub(crate) fn opaque(format: ImageFormat) -> Vec<u8> {
     encode(DynamicImage::ImageRgb8(gradient(700, 400)), format)
 }
 
 /// A picture whose left half is transparent.
-pub fn transparent(format: ImageFormat) -> Vec<u8> {
+pub(crate) fn transparent(format: ImageFormat) -> Vec<u8> {
     let pixels = RgbaImage::from_fn(400, 400, |x, _| Rgba([200, 40, 40, if x < 200 { 0 } else { 255 }]));
     encode(DynamicImage::ImageRgba8(pixels), format)
 }
 
 /// A PNG whose structure is whole and whose pixels are not: its compressed data is noise, under a right CRC.
-pub fn undecodable_png() -> Vec<u8> {
+pub(crate) fn undecodable_png() -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let named = [kind.as_slice(), data].concat();
         [&(data.len() as u32).to_be_bytes(), named.as_slice(), &crc32fast::hash(&named).to_be_bytes()]
@@ -59,7 +59,7 @@ fn encode(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
 }
 
 /// The format, width and height of a picture, all of which must decode.
-pub fn look(bytes: &[u8]) -> (&'static str, u32, u32) {
+pub(crate) fn look(bytes: &[u8]) -> (&'static str, u32, u32) {
     if bytes.starts_with(b"\xff\xd8") {
         let mut decoder = jpeg_decoder::Decoder::new(bytes);
         decoder.decode().expect("a JPEG");

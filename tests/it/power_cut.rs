@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use crate::audit::{Audit, objects_in_directory};
 use crate::curl::Urls;
-use crate::fuzz::Random;
 use crate::load::{number_from, seeded, some_pictures};
 use crate::program::tempdir::TempDir;
 use crate::program::{LocalServer, wait_until};
+use samples::mutate::Random;
 
 /// Directories to start on, unless `POWER_CUTS` says otherwise.
 const DEFAULT_CUTS: usize = 24;

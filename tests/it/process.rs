@@ -3,25 +3,25 @@
 use std::fs;
 
 /// Threads that serve a connection.
-pub fn connections(id: u32) -> usize {
+pub(crate) fn connections(id: u32) -> usize {
     let threads = fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc");
     let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
     names.filter(|name| name.trim() == "connection").count()
 }
 
 /// What it has open.
-pub fn descriptors(id: u32) -> usize {
+pub(crate) fn descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).expect("Linux's /proc").count()
 }
 
 /// A number in its status, such as `VmHWM:`, in KiB.
-pub fn status_of(id: u32, field: &str) -> u64 {
+pub(crate) fn status_of(id: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux's /proc");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }
 
 /// How many threads it has.
-pub fn threads(id: u32) -> usize {
+pub(crate) fn threads(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc").count()
 }

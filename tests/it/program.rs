@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// For whatever should take a moment, on a machine that may be busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running program. It is killed when dropped.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     log: Arc<Log>,
 }
@@ -25,7 +25,7 @@ struct Log {
 }
 
 /// `server` or `worker`, with nothing of this process's environment that could be a setting.
-pub fn command(name: &str) -> Command {
+pub(crate) fn command(name: &str) -> Command {
     let path = match name {
         "server" => env!("CARGO_BIN_EXE_server"),
         "worker" => env!("CARGO_BIN_EXE_worker"),
@@ -37,20 +37,20 @@ pub fn command(name: &str) -> Command {
 }
 
 /// Runs a program that ends by itself.
-pub fn run(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Output {
+pub(crate) fn run(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Output {
     command(name).args(arguments).envs(environment.iter().cloned()).output().expect("the program starts")
 }
 
 impl Program {
     /// Starts a program.
-    pub fn start(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Program {
+    pub(crate) fn start(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Program {
         let mut command = command(name);
         command.args(arguments).envs(environment.iter().cloned());
         Program::spawn(name, command)
     }
 
     /// Starts what this command says, under a name for the log.
-    pub fn spawn(name: &str, mut command: Command) -> Program {
+    pub(crate) fn spawn(name: &str, mut command: Command) -> Program {
         let mut child =
             command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stderr = child.stderr.take().expect("stderr is piped");
@@ -68,7 +68,7 @@ impl Program {
     }
 
     /// Waits for a line that contains all of `parts`, and returns it.
-    pub fn line_with(&self, parts: &[&str]) -> String {
+    pub(crate) fn line_with(&self, parts: &[&str]) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().unwrap();
         loop {
@@ -82,56 +82,56 @@ impl Program {
     }
 
     /// Where a server listens, once it does: `127.0.0.1:port`.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let line = self.line_with(&["serving address="]);
         let (_, rest) = line.split_once("address=").expect("it was waited for");
         rest.split(' ').next().unwrap_or_default().to_owned()
     }
 
     /// The lines so far that contain all of `parts`.
-    pub fn lines_with(&self, parts: &[&str]) -> Vec<String> {
+    pub(crate) fn lines_with(&self, parts: &[&str]) -> Vec<String> {
         let lines = self.log.lines.lock().unwrap();
         lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).cloned().collect()
     }
 
     /// How many there are.
-    pub fn count_lines_with(&self, parts: &[&str]) -> usize {
+    pub(crate) fn count_lines_with(&self, parts: &[&str]) -> usize {
         self.lines_with(parts).len()
     }
 
     /// SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program runs");
     }
 
     /// SIGSTOP: it stands still until it is told to [go on](Program::go_on).
-    pub fn pause(&self) {
+    pub(crate) fn pause(&self) {
         kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the program runs");
     }
 
     /// SIGCONT.
-    pub fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
     }
 
     /// SIGKILL, and waits for the end.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Whether it has not ended.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
     /// Waits for the program to end by itself.
-    pub fn exit(&mut self) -> ExitStatus {
+    pub(crate) fn exit(&mut self) -> ExitStatus {
         wait_until("the program ends", || self.child.try_wait().expect("a child can be waited for"))
     }
 
     /// The process, for /proc.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 }
@@ -143,12 +143,12 @@ impl Drop for Program {
 }
 
 /// Asks until there is an answer; fails the test if that takes too long.
-pub fn wait_until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     wait_within(PATIENCE, what, ask)
 }
 
 /// The same for what may take longer.
-pub fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
@@ -160,7 +160,7 @@ pub fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> O
 }
 
 /// `server --local` on a directory of its own.
-pub struct LocalServer {
+pub(crate) struct LocalServer {
     /// The program.
     pub program: Program,
     /// `http://127.0.0.1:port`.
@@ -172,27 +172,27 @@ pub struct LocalServer {
 
 impl LocalServer {
     /// Starts one on an empty directory.
-    pub fn start() -> LocalServer {
+    pub(crate) fn start() -> LocalServer {
         LocalServer::start_with(&[])
     }
 
     /// The same with some settings.
-    pub fn start_with(settings: &[(&str, &str)]) -> LocalServer {
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> LocalServer {
         LocalServer::start_on(Arc::new(tempdir::TempDir::new()), settings)
     }
 
     /// Starts another on the same directory; this one must have ended.
-    pub fn restart(&self) -> LocalServer {
+    pub(crate) fn restart(&self) -> LocalServer {
         self.restart_with(&[])
     }
 
     /// The same with some settings.
-    pub fn restart_with(&self, settings: &[(&str, &str)]) -> LocalServer {
+    pub(crate) fn restart_with(&self, settings: &[(&str, &str)]) -> LocalServer {
         LocalServer::start_on(self.directory.clone(), settings)
     }
 
     /// Starts the program from a shell that first runs `prelude`, such as a `ulimit`.
-    pub fn start_in_shell(prelude: &str) -> (Program, Arc<tempdir::TempDir>) {
+    pub(crate) fn start_in_shell(prelude: &str) -> (Program, Arc<tempdir::TempDir>) {
         let directory = Arc::new(tempdir::TempDir::new());
         let mut shell = Command::new("sh");
         shell.args([
@@ -206,7 +206,7 @@ impl LocalServer {
     }
 
     /// Starts one on a directory that has something in it.
-    pub fn start_on(directory: Arc<tempdir::TempDir>, settings: &[(&str, &str)]) -> LocalServer {
+    pub(crate) fn start_on(directory: Arc<tempdir::TempDir>, settings: &[(&str, &str)]) -> LocalServer {
         let mut environment = vec![("LISTEN".to_owned(), "127.0.0.1:0".to_owned())];
         environment.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let path = directory.path().to_str().expect("a path in UTF-8");
@@ -214,37 +214,37 @@ impl LocalServer {
     }
 
     /// A program that was started by other means.
-    pub fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
+    pub(crate) fn from(program: Program, directory: Arc<tempdir::TempDir>) -> LocalServer {
         let address = program.address();
         LocalServer { program, url: format!("http://{address}"), address, directory }
     }
 
     /// Where the images are.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 }
 
 /// A directory that goes with its test.
-pub mod tempdir {
+pub(crate) mod tempdir {
     use std::path::{Path, PathBuf};
 
-    pub struct TempDir(PathBuf);
+    pub(crate) struct TempDir(PathBuf);
 
     impl TempDir {
-        pub fn new() -> TempDir {
-            let name = image_sharer::image_id::ImageId::random().unwrap().to_string();
+        pub(crate) fn new() -> TempDir {
+            let name = image_sharer::domain::image_id::ImageId::random().unwrap().to_string();
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
             std::fs::create_dir_all(&path).unwrap();
             TempDir(path)
         }
 
-        pub fn path(&self) -> &Path {
+        pub(crate) fn path(&self) -> &Path {
             &self.0
         }
 
         /// Leaves it for another to take away.
-        pub fn keep(mut self) -> PathBuf {
+        pub(crate) fn keep(mut self) -> PathBuf {
             std::mem::take(&mut self.0)
         }
     }

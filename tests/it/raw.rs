@@ -7,20 +7,20 @@ use std::time::Duration;
 use crate::program::PATIENCE;
 
 /// A connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: Option<TcpStream>,
     received: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: &str) -> Client {
+    pub(crate) fn connect(address: &str) -> Client {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream: Some(stream), received: Vec::new() }
     }
 
     /// From another address of this machine's, which are all of 127.0.0.0/8 on Linux.
-    pub fn connect_from(source: [u8; 4], address: &str) -> std::io::Result<Client> {
+    pub(crate) fn connect_from(source: [u8; 4], address: &str) -> std::io::Result<Client> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
         // Not for the programs that other tests start meanwhile: they would inherit it, and be short of descriptors.
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -32,7 +32,7 @@ impl Client {
     }
 
     /// Moves the connection out of a variable that was borrowed.
-    pub fn take(&mut self) -> Client {
+    pub(crate) fn take(&mut self) -> Client {
         Client { stream: self.stream.take(), received: std::mem::take(&mut self.received) }
     }
 
@@ -40,16 +40,16 @@ impl Client {
         self.stream.as_mut().expect("not taken")
     }
 
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.send_bytes(text.as_bytes());
     }
 
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream().write_all(bytes).expect("the server reads");
     }
 
     /// Sends for as long as the server takes it; says how many bytes that were.
-    pub fn send_endlessly(&mut self, bytes: &[u8], most: usize) -> usize {
+    pub(crate) fn send_endlessly(&mut self, bytes: &[u8], most: usize) -> usize {
         self.stream().set_write_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut sent = 0;
         while sent < most {
@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Whether something comes within this time.
-    pub fn answers_within(&mut self, time: Duration) -> bool {
+    pub(crate) fn answers_within(&mut self, time: Duration) -> bool {
         self.stream().set_read_timeout(Some(time)).unwrap();
         let answers = self.stream().peek(&mut [0]).is_ok_and(|bytes| bytes > 0);
         self.stream().set_read_timeout(Some(PATIENCE)).unwrap();
@@ -70,12 +70,12 @@ impl Client {
     }
 
     /// The end of what this side sends.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let _ = self.stream().shutdown(std::net::Shutdown::Write);
     }
 
     /// The status of the next answer, whose body is read too.
-    pub fn status(&mut self) -> u16 {
+    pub(crate) fn status(&mut self) -> u16 {
         let end = loop {
             if let Some(end) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end + 4;
@@ -95,13 +95,13 @@ impl Client {
     }
 
     /// Everything until the server closes.
-    pub fn answer(&mut self) -> String {
+    pub(crate) fn answer(&mut self) -> String {
         while self.receive() {}
         String::from_utf8_lossy(&self.received).into_owned()
     }
 
     /// Whether the server closes the connection, without a further byte.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.received.is_empty() && !self.receive()
     }
 

@@ -8,19 +8,19 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use ::pictures::thumbnail_format;
 use image::ImageFormat;
-use image_sharer::format::{Format, ThumbnailFormat};
-use image_sharer::image_id::ImageId;
-use image_sharer::job::Job;
+use image_sharer::domain::format::{Format, ThumbnailFormat};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue};
+use image_sharer::domain::size::Size;
+use image_sharer::domain::store::{Key, Store};
 use image_sharer::local::LocalStore;
-use image_sharer::queue::{Depth, MAX_BATCH, Queue};
 use image_sharer::reconcile::pace::Pace;
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{MAX_FAILURES_IN_A_ROW, Scan};
-use image_sharer::server::inspect::thumbnail_format;
-use image_sharer::shutdown::Shutdown;
-use image_sharer::size::Size;
-use image_sharer::store::{Key, Store};
+use image_sharer::support::shutdown::Shutdown;
 
 use crate::curl::Urls;
 use crate::engine::engine;

@@ -5,11 +5,11 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use image_sharer::aws::{Aws, S3Store};
-use image_sharer::format::{Format, ThumbnailFormat};
-use image_sharer::image_id::ImageId;
-use image_sharer::job::Job;
-use image_sharer::queue::{MAX_RECEIVES, Message, Queue};
-use image_sharer::store::{Key, Store};
+use image_sharer::domain::format::{Format, ThumbnailFormat};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::job::Job;
+use image_sharer::domain::queue::{MAX_RECEIVES, Message, Queue};
+use image_sharer::domain::store::{Key, Store};
 
 use crate::audit::Audit;
 use crate::curl::{Urls, curl};

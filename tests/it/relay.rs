@@ -16,7 +16,7 @@ use crate::request::{Operation, Request, end_of_head};
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is passed on so much later, whether or not anybody still waits for an answer.
     Delay(Duration),
     /// It takes effect at once, and the answer is so much later.
@@ -71,7 +71,7 @@ impl fmt::Display for Fault {
 
 /// Which of the requests for an operation a fault happens to.
 #[derive(Clone, Copy, Debug)]
-pub enum Times {
+pub(crate) enum Times {
     First(usize),
     /// The first, and every so many after it.
     Every(usize),
@@ -110,7 +110,7 @@ impl Rule {
 }
 
 /// A relay that lets all through until it is told otherwise. It goes on until the test process ends.
-pub struct Relay {
+pub(crate) struct Relay {
     /// What to use in place of the endpoint.
     pub url: String,
     state: Arc<State>,
@@ -134,12 +134,12 @@ struct State {
 
 impl Relay {
     /// To an endpoint.
-    pub fn to(endpoint: &str) -> Relay {
+    pub(crate) fn to(endpoint: &str) -> Relay {
         Relay::from(TcpListener::bind("127.0.0.1:0").unwrap(), endpoint)
     }
 
     /// The same from a listener that may be in another network.
-    pub fn from(listener: TcpListener, endpoint: &str) -> Relay {
+    pub(crate) fn from(listener: TcpListener, endpoint: &str) -> Relay {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             target: endpoint.trim_start_matches("http://").to_owned(),
@@ -171,12 +171,12 @@ impl Relay {
     }
 
     /// From now on this happens to requests for an operation.
-    pub fn fault(&self, operation: Operation, times: Times, fault: Fault) {
+    pub(crate) fn fault(&self, operation: Operation, times: Times, fault: Fault) {
         self.add(Some(operation), times, fault);
     }
 
     /// From now on this happens to requests for any operation.
-    pub fn fault_at_any(&self, times: Times, fault: Fault) {
+    pub(crate) fn fault_at_any(&self, times: Times, fault: Fault) {
         self.add(None, times, fault);
     }
 
@@ -185,35 +185,35 @@ impl Relay {
     }
 
     /// From now on nothing happens to any.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.state.rules.lock().unwrap().clear();
         *self.state.cleared.lock().unwrap() += 1;
         self.state.clearing.notify_all();
     }
 
     /// The heads of the requests so far for an operation.
-    pub fn heard(&self, operation: Operation) -> Vec<String> {
+    pub(crate) fn heard(&self, operation: Operation) -> Vec<String> {
         let heard = self.state.heard.lock().unwrap();
         heard.iter().filter(|(own, _)| *own == operation).map(|(_, head)| head.clone()).collect()
     }
 
     /// Those of all requests.
-    pub fn heard_all(&self) -> Vec<String> {
+    pub(crate) fn heard_all(&self) -> Vec<String> {
         self.state.heard.lock().unwrap().iter().map(|(_, head)| head.clone()).collect()
     }
 
     /// Waits until none is under way any longer for which nobody waits.
-    pub fn wait_for_late_ones(&self) {
+    pub(crate) fn wait_for_late_ones(&self) {
         wait_until("what is late has come", || (*self.state.under_way.lock().unwrap() == 0).then_some(()));
     }
 
     /// Waits until so many are kept waiting, before they took effect or after.
-    pub fn wait_for_held(&self, count: usize) {
+    pub(crate) fn wait_for_held(&self, count: usize) {
         wait_until("requests are held", || (*self.state.held.lock().unwrap() >= count).then_some(()));
     }
 
     /// Waits until so many have come.
-    pub fn wait_for(&self, operation: Operation, count: usize) {
+    pub(crate) fn wait_for(&self, operation: Operation, count: usize) {
         wait_until("a request", || (self.heard(operation).len() >= count).then_some(()));
     }
 }
@@ -329,7 +329,7 @@ fn page() -> Vec<u8> {
 }
 
 /// What S3 answers in XML (S3 API Reference, "Error responses") and SQS in JSON. The message must need no escapes.
-pub fn refusal(request: &Request, status: u16, [s3, sqs]: [&str; 2], message: &str) -> Vec<u8> {
+pub(crate) fn refusal(request: &Request, status: u16, [s3, sqs]: [&str; 2], message: &str) -> Vec<u8> {
     let body = if request.operation.is_of_queue() {
         format!(r#"{{"__type":"com.amazonaws.sqs#{sqs}","message":"{message}"}}"#)
     } else {
@@ -339,7 +339,7 @@ pub fn refusal(request: &Request, status: u16, [s3, sqs]: [&str; 2], message: &s
 }
 
 /// An answer at some time by the service's clock. That to HEAD has no body.
-pub fn answer(request: &Request, status: u16, now: SystemTime, body: &str) -> Vec<u8> {
+pub(crate) fn answer(request: &Request, status: u16, now: SystemTime, body: &str) -> Vec<u8> {
     let (date, length) = (httpdate::fmt_http_date(now), body.len());
     let head = format!("HTTP/1.1 {status} X\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n");
     let body = if request.operation == Operation::Head { "" } else { body };

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 /// What our programs ask of the store, the queue and the metadata service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     Put,
     Get,
     Head,
@@ -39,14 +39,14 @@ impl Operation {
     }
 
     /// Whether it is SQS that is asked.
-    pub fn is_of_queue(self) -> bool {
+    pub(crate) fn is_of_queue(self) -> bool {
         use Operation::{Attributes, ChangeVisibility, DeleteMessages, Receive, Send};
         matches!(self, Send | Receive | DeleteMessages | ChangeVisibility | Attributes)
     }
 }
 
 /// A request.
-pub struct Request {
+pub(crate) struct Request {
     /// With the empty line at its end.
     pub head: String,
     /// As much of it as was read.
@@ -57,7 +57,7 @@ pub struct Request {
 
 impl Request {
     /// Reads the head. None at the end of the connection.
-    pub fn read(from: &mut impl BufRead) -> Option<Request> {
+    pub(crate) fn read(from: &mut impl BufRead) -> Option<Request> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if from.read_until(b'\n', &mut head).ok()? == 0 {
@@ -69,31 +69,31 @@ impl Request {
     }
 
     /// How long the whole body is.
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.header("content-length").map_or(0, |length| length.parse().expect("a number"))
     }
 
     /// Reads so many bytes of the body.
-    pub fn read_body(&mut self, from: &mut impl Read, length: usize) -> Option<()> {
+    pub(crate) fn read_body(&mut self, from: &mut impl Read, length: usize) -> Option<()> {
         self.body.resize(length, 0);
         from.read_exact(&mut self.body).ok()
     }
 
     /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
 
-    pub fn method(&self) -> &str {
+    pub(crate) fn method(&self) -> &str {
         method_and_target(&self.head).0
     }
 
-    pub fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &str {
         method_and_target(&self.head).1
     }
 
     /// What the service answers, to the end.
-    pub fn forward(&self, to: &str) -> Option<Vec<u8>> {
+    pub(crate) fn forward(&self, to: &str) -> Option<Vec<u8>> {
         let mut service = TcpStream::connect(to).ok()?;
         let last = self.head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
         service.write_all(&[last.as_bytes(), &self.body].concat()).ok()?;
@@ -108,12 +108,12 @@ impl Request {
 }
 
 /// Where the body begins.
-pub fn end_of_head(message: &[u8]) -> Option<usize> {
+pub(crate) fn end_of_head(message: &[u8]) -> Option<usize> {
     message.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// A header's value in a head.
-pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     fields.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image_sharer::store::Store;
+use image_sharer::domain::store::Store;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::audit::Audit;
 use crate::curl::Urls;
 use crate::engine::{Engine, free_port};
 use crate::faults::SOME;
-use crate::fuzz::Random;
 use crate::load::{Answers, Load, number_from, seeded};
 use crate::process::{descriptors, status_of, threads};
 use crate::program::{Program, wait_until, wait_within};
 use crate::relay::{Fault, Relay, Times};
 use crate::stack::Stack;
+use samples::mutate::Random;
 
 /// Unless `SOAK_SECONDS` says otherwise.
 const DEFAULT_SECONDS: usize = 24;

@@ -3,14 +3,14 @@
 use std::thread;
 
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
-use image_sharer::queue::{Depth, Queue};
-use image_sharer::store::{Key, Store, StoreError};
+use image_sharer::domain::queue::{Depth, Queue};
+use image_sharer::domain::store::{Key, Store, StoreError};
 
 use crate::engine::{Engine, QueueUrls, engine, free_port};
 use crate::program::{Program, run};
 
 /// A bucket, a queue and a server on them.
-pub struct Stack {
+pub(crate) struct Stack {
     /// The program.
     pub server: Program,
     /// `http://127.0.0.1:port`, where to upload to.
@@ -32,27 +32,27 @@ const MAX_OBJECT_BYTES: usize = 1 << 21;
 
 impl Stack {
     /// With the engine itself to view the images at.
-    pub fn start() -> Stack {
+    pub(crate) fn start() -> Stack {
         Stack::shown_by(&engine().endpoint)
     }
 
     /// With the images to be viewed at this URL of whatever stands in front of the engine.
-    pub fn shown_by(front: &str) -> Stack {
+    pub(crate) fn shown_by(front: &str) -> Stack {
         Stack::on(engine(), front)
     }
 
     /// With a server that reaches the engine by this URL. What else is started with [`environment`](Stack::environment) does too.
-    pub fn through(endpoint: &str) -> Stack {
+    pub(crate) fn through(endpoint: &str) -> Stack {
         Stack::on_through(engine(), endpoint)
     }
 
     /// The same on an engine of the test's own.
-    pub fn on_through(engine: &'static Engine, endpoint: &str) -> Stack {
+    pub(crate) fn on_through(engine: &'static Engine, endpoint: &str) -> Stack {
         Stack::start_with(engine, &engine.endpoint, endpoint)
     }
 
     /// On an engine of the test's own.
-    pub fn on(engine: &'static Engine, front: &str) -> Stack {
+    pub(crate) fn on(engine: &'static Engine, front: &str) -> Stack {
         Stack::start_with(engine, front, &engine.endpoint)
     }
 
@@ -76,7 +76,7 @@ impl Stack {
     }
 
     /// From now on the server has a port of its own, and can be killed and [started again](Stack::restart_server) there.
-    pub fn settle_server(&mut self) {
+    pub(crate) fn settle_server(&mut self) {
         let address = format!("127.0.0.1:{}", free_port());
         self.environment = self.with("LISTEN", &address);
         self.url = format!("http://{address}");
@@ -84,7 +84,7 @@ impl Stack {
     }
 
     /// Kills the server, starts another, and returns the one that was killed.
-    pub fn restart_server(&mut self) -> Program {
+    pub(crate) fn restart_server(&mut self) -> Program {
         self.server.kill();
         let server = Program::start("server", &[], &self.environment);
         server.address();
@@ -92,14 +92,14 @@ impl Stack {
     }
 
     /// The environment with one more variable.
-    pub fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
+    pub(crate) fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
         let mut environment = self.environment.clone();
         environment.push((name.to_owned(), value.to_owned()));
         environment
     }
 
     /// The environment on an instance of EC2, whose metadata service is at this URL: the credentials are those of its role.
-    pub fn on_ec2(&self, metadata: &str) -> Vec<(String, String)> {
+    pub(crate) fn on_ec2(&self, metadata: &str) -> Vec<(String, String)> {
         let of_a_user = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"];
         let mut environment = self.with("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata);
         environment.retain(|(name, _)| !of_a_user.contains(&name.as_str()));
@@ -107,7 +107,7 @@ impl Stack {
     }
 
     /// User data for a machine of that role, from which this one's loopback has this address.
-    pub fn user_data(&self, role: &str, host: &str) -> String {
+    pub(crate) fn user_data(&self, role: &str, host: &str) -> String {
         let of_the_machine =
             ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "LISTEN"];
         let settings = self.environment.iter().filter(|(name, _)| !of_the_machine.contains(&name.as_str()));
@@ -119,30 +119,30 @@ impl Stack {
     }
 
     /// A worker that has begun.
-    pub fn worker(&self) -> Program {
+    pub(crate) fn worker(&self) -> Program {
         let worker = Program::start("worker", &[], &self.environment);
         worker.line_with(&["working"]);
         worker
     }
 
     /// A worker that ends when the queue is empty, and has.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         let output = run("worker", &["--drain"], &self.environment);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// One of the [queues](Stack::queues).
-    pub fn queue(&self, url: &str) -> SqsQueue {
+    pub(crate) fn queue(&self, url: &str) -> SqsQueue {
         SqsQueue::new(&Aws::new(self.engine.env_with(&[]), url).unwrap(), url).unwrap()
     }
 
     /// The bucket, for requests of a test's own.
-    pub fn store(&self) -> S3Store {
+    pub(crate) fn store(&self) -> S3Store {
         S3Store::new(&Aws::new(self.engine.env_with(&[]), "").unwrap(), &self.bucket).unwrap()
     }
 
     /// All that is in the bucket.
-    pub fn objects(&self) -> Vec<(Key, Vec<u8>)> {
+    pub(crate) fn objects(&self) -> Vec<(Key, Vec<u8>)> {
         let keys: Vec<Key> =
             self.engine.keys_in(&self.bucket).iter().map(|key| key.parse().unwrap()).collect();
         let store = self.store();
@@ -160,16 +160,16 @@ impl Stack {
     }
 
     /// How many jobs failed for good.
-    pub fn given_up(&self) -> Depth {
+    pub(crate) fn given_up(&self) -> Depth {
         self.queue(&self.queues.dead).depth().unwrap()
     }
 
     /// How many jobs there are.
-    pub fn depth(&self) -> Depth {
+    pub(crate) fn depth(&self) -> Depth {
         self.queue(&self.queues.jobs).depth().unwrap()
     }
     /// Whether no job has come to the dead-letter queue.
-    pub fn nothing_was_given_up(&self) -> bool {
+    pub(crate) fn nothing_was_given_up(&self) -> bool {
         self.queue(&self.queues.dead).depth().unwrap().is_empty()
     }
 }

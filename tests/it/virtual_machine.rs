@@ -17,12 +17,12 @@ use crate::program::tempdir::TempDir;
 use crate::program::wait_within;
 
 /// What boots in half a minute takes longer on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 const BETWEEN_PRESSES: Duration = Duration::from_secs(10);
 
 /// What the host is called inside: slirp's alias for this machine's loopback.
-pub const HOST: &str = "169.254.0.2";
+pub(crate) const HOST: &str = "169.254.0.2";
 
 /// Where the root partition begins: behind the table's MiB and the EFI system partition's 64.
 const ROOT_OFFSET: u64 = 65 << 20;
@@ -50,7 +50,7 @@ done
 ";
 
 /// A disk of its own, and the machine if it is on.
-pub struct Machine {
+pub(crate) struct Machine {
     running: Option<Kept>, // first, so that it is off before its disk goes
     directory: TempDir,
     imds_port: u16,
@@ -60,7 +60,7 @@ pub struct Machine {
 
 impl Machine {
     /// A machine that is off.
-    pub fn new(imds: &Imds, forwarded_port: u16) -> Machine {
+    pub(crate) fn new(imds: &Imds, forwarded_port: u16) -> Machine {
         let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/image/disk.raw");
         assert!(image.exists(), "there is no {}: run deploy/build-image.sh target/image", image.display());
         let machine =
@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Turns it on.
-    pub fn boot(&mut self) {
+    pub(crate) fn boot(&mut self) {
         let directory = self.path("running");
         fs::create_dir_all(&directory).unwrap();
         let drive = |name| self.path(name).display().to_string();
@@ -126,13 +126,13 @@ impl Machine {
     }
 
     /// The reset button, which leaves no time for anything.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.press("system_reset");
     }
 
     /// The power button, which asks the system to stop; waits until it has. What listens to the button may start later than the
     /// programs, so it is pressed again now and then.
-    pub fn power_off(&mut self) {
+    pub(crate) fn power_off(&mut self) {
         let mut next_press = Instant::now();
         self.wait_until_off(|machine| {
             if Instant::now() >= next_press {
@@ -143,7 +143,7 @@ impl Machine {
     }
 
     /// Waits until it has turned itself off, and meanwhile does something to it now and then.
-    pub fn wait_until_off(&mut self, mut meanwhile: impl FnMut(&Machine)) {
+    pub(crate) fn wait_until_off(&mut self, mut meanwhile: impl FnMut(&Machine)) {
         wait_within(PATIENCE, "it turns itself off", || {
             meanwhile(self);
             self.running.as_mut().expect("it is on").has_ended().then_some(())
@@ -162,7 +162,7 @@ impl Machine {
     }
 
     /// The lines of the console that have all of these parts.
-    pub fn console_lines(&self, parts: &[&str]) -> Vec<String> {
+    pub(crate) fn console_lines(&self, parts: &[&str]) -> Vec<String> {
         let console = fs::read(self.path("console")).unwrap_or_default();
         let console = String::from_utf8_lossy(&console);
         let lines = console.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
@@ -170,7 +170,7 @@ impl Machine {
     }
 
     /// Waits until the console has shown that many such lines, and returns the last.
-    pub fn console_line(&self, count: usize, parts: &[&str]) -> String {
+    pub(crate) fn console_line(&self, count: usize, parts: &[&str]) -> String {
         wait_within(PATIENCE, &format!("{count} lines with {parts:?} on the console"), || {
             let console = fs::read(self.path("console")).unwrap_or_default();
             let console = String::from_utf8_lossy(&console).into_owned();

@@ -13,9 +13,9 @@ use super::failed;
 use crate::aws::client::{CALL_BUDGET, Call, Client};
 use crate::aws::error::xml_element;
 use crate::aws::sign;
-use crate::dates;
-use crate::image_id::ImageId;
-use crate::store::{Key, Listed, StoreError};
+use crate::domain::image_id::ImageId;
+use crate::domain::store::{Key, Listed, StoreError};
+use crate::support::dates;
 
 /// The most bytes of an answer. A thousand keys of ours take 350 KB; a stranger's may have 1024 bytes, each escaped as six.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::SqsQueue;
-use crate::queue::QueueError;
+use crate::domain::queue::QueueError;
 
 impl SqsQueue {
     /// The queue's dead-letter queue. The policy must allow `sqs:GetQueueAttributes` on the queue and `sqs:GetQueueUrl` on the

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::aws::loopback::{Loopback, answer, ok};
-use crate::env::Env;
+use crate::support::env::Env;
 
 const URL: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs";
 

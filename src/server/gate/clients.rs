@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::networks::{Networks, network};
+use crate::support::networks::{Networks, network};
 
 /// The bits of an IPv6 address that all of one customer's have.
 const IPV6_BITS: u32 = 64;

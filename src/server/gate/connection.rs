@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use super::clients::Place;
 use super::forward::{self, Asked};
 use super::{Awaited, Buffered, Shared, Wait, server_full};
-use crate::counter::Held;
-use crate::format::MAX_IMAGE_BYTES;
+use crate::domain::format::MAX_IMAGE_BYTES;
 use crate::server::head::{self, Head};
 use crate::server::multipart::{MAX_OTHER_BYTES, MultipartError};
 use crate::server::refusal::Refusal;
+use crate::support::counter::Held;
 
 /// What a multipart body needs beside its fields' bytes: boundaries and the headers of the parts.
 const FRAMING_BYTES: usize = 16 * 1024;
 
 /// The longest body: the largest image, the other fields, and their framing.
-pub const MAX_BODY_BYTES: usize = MAX_IMAGE_BYTES + MAX_OTHER_BYTES + FRAMING_BYTES;
+pub(super) const MAX_BODY_BYTES: usize = MAX_IMAGE_BYTES + MAX_OTHER_BYTES + FRAMING_BYTES;
 
 /// From when it was accepted, or on a connection that was in use from the first byte, to the end of the head, which is one
 /// packet or two.

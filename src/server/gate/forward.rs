@@ -12,11 +12,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Buffered, HANDLERS, Shared, server_full};
-use crate::image_id::ImageId;
-use crate::log;
-use crate::metrics::SERVER;
+use crate::domain::image_id::ImageId;
 use crate::server::head::Head;
 use crate::server::refusal::Refusal;
+use crate::support::log;
+use crate::support::metrics::SERVER;
 
 /// The longest answer: an original of 1 MiB or a large thumbnail (600x600 RGBA in a PNG, 1.4 MB), and its head.
 const MAX_ANSWER_BYTES: u64 = 2 * 1024 * 1024;

@@ -33,10 +33,10 @@ pub use forward::{BODY, BODY_US, Bodies, CLIENT, PEER, REQUEST};
 
 use super::head::Head;
 use super::refusal::Refusal;
-use crate::counter::{Counter, Held};
-use crate::metrics::SERVER;
-use crate::networks::{Networks, reachable};
-use crate::{descriptors, log};
+use crate::support::counter::{Counter, Held};
+use crate::support::metrics::SERVER;
+use crate::support::networks::{Networks, reachable};
+use crate::support::{descriptors, log};
 
 /// Connections the kernel may hold for us between two accepts. The usual 128 loses clients in a burst of 1,000.
 const BACKLOG: i32 = 1024;

@@ -319,7 +319,7 @@ fn seeds() -> Vec<Vec<u8>> {
 /// What is returned lies within the body, holds no delimiter line, and is followed by one.
 #[test]
 fn fuzz_body() {
-    crate::fuzz::run("multipart body", &seeds(), |body| {
+    samples::mutate::run("multipart body", &seeds(), |body| {
         if let Ok(image) = image_field(TYPE, body) {
             assert!((1..=MAX_IMAGE_BYTES).contains(&image.len()));
             let start = image.as_ptr() as usize - body.as_ptr() as usize;
@@ -334,7 +334,7 @@ fn fuzz_content_type() {
     let types =
         [TYPE, "multipart/form-data; charset=\"a\\\"b\"; boundary=\"B\"", "multipart/form-data ;BOUNDARY=B;"];
     let types: Vec<Vec<u8>> = types.iter().map(|text| text.as_bytes().to_vec()).collect();
-    crate::fuzz::run("multipart Content-Type", &types, |bytes| {
+    samples::mutate::run("multipart Content-Type", &types, |bytes| {
         if let Ok(boundary) = boundary(&String::from_utf8_lossy(bytes)) {
             assert!((1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()) && boundary.is_ascii());
         }

@@ -6,9 +6,8 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, Write};
 
-use image_sharer::format::{Format, ThumbnailFormat};
-use image_sharer::server::inspect::inspect;
-use image_sharer::thumbnail::{Fit, Thumbnails, make};
+use pictures::inspect;
+use pictures::{Fit, Format, ThumbnailFormat, Thumbnails, make};
 use rustix::time::{ClockId, clock_gettime};
 
 const MAX_PIXELS: u64 = 40_000_000;

@@ -4,8 +4,8 @@ use super::*;
 use crate::aws::Aws;
 use crate::aws::loopback::{Loopback, ok};
 use crate::aws::s3::S3Store;
-use crate::env::Env;
-use crate::store::Store;
+use crate::domain::store::Store;
+use crate::support::env::Env;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -107,7 +107,7 @@ fn fuzz_of_an_answer() {
     let objects = [object(&format!("{ID}/small.png")), object("a&amp;b")];
     let seeds =
         [answer(&objects, more).into_bytes(), answer(&[], "<IsTruncated>false</IsTruncated>").into_bytes()];
-    crate::fuzz::run("listing", &seeds, |bytes| {
+    samples::mutate::run("listing", &seeds, |bytes| {
         if let Ok((objects, token)) = read(bytes) {
             assert!(objects.len() <= bytes.len() && token.is_none_or(|token| !token.is_empty()));
         }

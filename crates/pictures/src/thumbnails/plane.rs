@@ -1,0 +1,94 @@
+//! A picture's samples, channel by channel, and which part of them a thumbnail shows.
+//!
+//! A JPEG or a lossy WebP is three such planes, two of them often smaller. Scaling is the same sum for each channel, so
+//! they are scaled as they are: colours are converted, if at all, where 360,000 pixels are left of 24 million.
+
+use image::DynamicImage;
+
+use super::Fit;
+
+/// A rectangle with fractions: a pixel's centre lies half a pixel from its edges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Region {
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+impl Region {
+    pub(super) fn whole(width: u32, height: u32) -> Region {
+        Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
+    }
+
+    pub(super) fn scaled(self, x: f64, y: f64) -> Region {
+        Region { left: self.left * x, top: self.top * y, width: self.width * x, height: self.height * y }
+    }
+
+    pub(super) fn moved(self, x: f64, y: f64) -> Region {
+        Region { left: self.left + x, top: self.top + y, ..self }
+    }
+
+    /// What of it lies on a plane.
+    pub(super) fn within(self, width: u32, height: u32) -> Region {
+        let clip = |start: f64, length: f64, limit: u32| {
+            let limit = f64::from(limit);
+            let start = start.clamp(0.0, limit);
+            (start, length.min(limit - start))
+        };
+        let (left, width) = clip(self.left, self.width, width);
+        let (top, height) = clip(self.top, self.height, height);
+        Region { left, top, width, height }
+    }
+}
+
+/// What a thumbnail shows of a picture: for [`Fit::Cover`] the largest square about its centre.
+pub(super) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
+    if fit == Fit::Contain {
+        return Region::whole(width, height);
+    }
+    let (width, height) = (f64::from(width), f64::from(height));
+    let side = width.min(height);
+    Region { left: (width - side) / 2.0, top: (height - side) / 2.0, width: side, height: side }
+}
+
+/// Pixels, of one channel or of several that lie together, and the part of them that shows.
+#[derive(Clone, Debug)]
+pub(super) struct Plane {
+    /// `ImageLuma8`, `ImageRgb8` or, with straight alpha, `ImageRgba8`.
+    pub pixels: DynamicImage,
+    pub visible: Region,
+    /// A channel of YCbCr that does not use all of 0 to 255, see [`to_full_range`](super::colour::to_full_range).
+    pub limited_range: bool,
+}
+
+/// A picture's channels.
+#[derive(Clone, Debug)]
+pub(super) enum Channels<T> {
+    /// Grey, RGB or RGBA.
+    Together(T),
+    /// As JFIF defines them, each by itself; the two of colour may have fewer samples.
+    YCbCr([T; 3]),
+}
+
+impl<T> Channels<T> {
+    /// The same of each channel; `make` is told if it is one of the two of colour.
+    pub(super) fn try_map<U, E>(
+        self,
+        mut make: impl FnMut(T, bool) -> Result<U, E>,
+    ) -> Result<Channels<U>, E> {
+        Ok(match self {
+            Channels::Together(all) => Channels::Together(make(all, false)?),
+            Channels::YCbCr([y, cb, cr]) => {
+                Channels::YCbCr([make(y, false)?, make(cb, true)?, make(cr, true)?])
+            }
+        })
+    }
+}
+
+/// The colour of a JPEG's three channels (JFIF 1.02).
+pub(super) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
+    let sample = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
+    [sample(y + 91_881 * cr), sample(y - 22_554 * cb - 46_802 * cr), sample(y + 116_130 * cb)]
+}

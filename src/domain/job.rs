@@ -1,0 +1,141 @@
+//! A job: the one message that `server` sends and `worker` receives, "make the thumbnails of this image".
+//!
+//! It is JSON so that a person can read it in a console, and carries its version so that a worker of the next release can
+//! tell an old message from a new one while both are running. It holds no picture and no secret.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::domain::format::ThumbnailFormat;
+use crate::domain::image_id::ImageId;
+use crate::domain::store::{Key, Kind};
+
+/// The version that this program writes, and the only one that it reads.
+pub const JOB_VERSION: u64 = 1;
+
+/// Make the three thumbnails of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The key of the original; always [`Kind::Original`].
+    pub original: Key,
+    /// What the thumbnails are to be written in, already promised to the client.
+    pub thumbnails: ThumbnailFormat,
+    /// When the upload was accepted, to the millisecond: what the wait in the queue is measured from.
+    pub uploaded_at: SystemTime,
+}
+
+impl Job {
+    /// The image.
+    pub fn id(&self) -> ImageId {
+        self.original.id
+    }
+
+    /// The message body, such as
+    /// `{"version":1,"id":"…","original":"…/original.jpg","thumbnails":"jpg","uploaded_at_ms":1764000000000}`.
+    pub fn to_json(&self) -> String {
+        let since_epoch = self.uploaded_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let body = json!({
+            "version": JOB_VERSION,
+            "id": self.id().to_string(),
+            "original": self.original.to_string(),
+            "thumbnails": crate::domain::format::Format::from(self.thumbnails).extension(),
+            "uploaded_at_ms": since_epoch.as_millis() as u64,
+        });
+        body.to_string()
+    }
+
+    /// Reads a message body.
+    pub fn from_json(text: &str) -> Result<Job, JobError> {
+        let body: Value = serde_json::from_str(text).map_err(|e| JobError(format!("not JSON: {e}")))?;
+        match body["version"].as_u64() {
+            Some(JOB_VERSION) => {}
+            _ => {
+                let found = shown(&body["version"]);
+                return Err(JobError(format!("version {found}, but this worker reads only {JOB_VERSION}")));
+            }
+        }
+        let original = body["original"].as_str().and_then(|text| text.parse::<Key>().ok());
+        let original =
+            original.filter(|key| key.kind == Kind::Original).ok_or_else(|| unreadable(&body, "original"))?;
+        if body["id"].as_str() != Some(&original.id.to_string()) {
+            return Err(unreadable(&body, "id"));
+        }
+        let thumbnails = match body["thumbnails"].as_str() {
+            Some("jpg") => ThumbnailFormat::Jpeg,
+            Some("png") => ThumbnailFormat::Png,
+            _ => return Err(unreadable(&body, "thumbnails")),
+        };
+        let uploaded_at = body["uploaded_at_ms"].as_u64().map(Duration::from_millis);
+        let uploaded_at = uploaded_at.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
+        let uploaded_at = uploaded_at.ok_or_else(|| unreadable(&body, "uploaded_at_ms"))?;
+        Ok(Job { original, thumbnails, uploaded_at })
+    }
+}
+
+/// The message body is not a job that this program can read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct JobError(String);
+
+fn unreadable(body: &Value, field: &str) -> JobError {
+    JobError(format!("{field} is {}", shown(&body[field])))
+}
+
+/// What is kept of a wrong value, in characters: a message may have 1 MiB, and this goes to the log at each receive.
+const MAX_SHOWN_CHARS: usize = 100;
+
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(MAX_SHOWN_CHARS).collect()
+}
+
+impl fmt::Display for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unreadable job: {}", self.0)
+    }
+}
+
+impl std::error::Error for JobError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::format::Format;
+
+    fn job() -> Job {
+        Job {
+            original: Key::original("0123456789abcdef0123456789abcdef".parse().unwrap(), Format::Png),
+            thumbnails: ThumbnailFormat::Png,
+            uploaded_at: UNIX_EPOCH + Duration::from_millis(1_764_000_000_123),
+        }
+    }
+
+    #[test]
+    fn json_and_back() {
+        assert_eq!(Job::from_json(&job().to_json()), Ok(job()));
+    }
+
+    #[test]
+    fn every_field_is_checked() {
+        let good = job().to_json();
+        for (from, to) in [
+            ("\"version\":1", "\"version\":2"),
+            ("\"version\":1", "\"version\":\"1\""),
+            ("original.png", "small.png"),
+            ("original.png", "../../passwd"),
+            ("\"id\":\"0", "\"id\":\"1"),
+            ("\"thumbnails\":\"png\"", "\"thumbnails\":\"gif\""),
+            ("1764000000123", "-1"),
+            ("1764000000123", "\"now\""),
+        ] {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good, "{from} is not in {good}");
+            assert!(Job::from_json(&bad).is_err(), "{bad}");
+        }
+        let long = good.replace("\"version\":1", &format!("\"version\":\"{}\"", "1".repeat(200_000)));
+        assert!(Job::from_json(&long).unwrap_err().to_string().len() < 300, "it goes to the log");
+        for bad in ["", "{}", "[]", "null", "{", "\u{0}"] {
+            assert!(Job::from_json(bad).is_err(), "{bad:?}");
+        }
+    }
+}

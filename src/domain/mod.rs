@@ -1,0 +1,12 @@
+//! The domain: plain types, and two traits. An image id names an image, which has an original of some format and three
+//! thumbnails, one of each size. Objects are kept by key in a store; each upload puts one job on a queue.
+//!
+//! Nothing here calls AWS, the network or the file system. Of the rest of this project it knows only the names of
+//! `pictures`' formats.
+
+pub mod format;
+pub mod image_id;
+pub mod job;
+pub mod queue;
+pub mod size;
+pub mod store;

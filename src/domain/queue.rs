@@ -1,0 +1,98 @@
+//! Where jobs wait for a worker: SQS, or a list in memory. The words and the semantics are SQS's.
+//!
+//! A received message stays in the queue, invisible for its *visibility timeout*; whoever received it deletes it with the
+//! *receipt* when the job is done, extends the timeout while it runs, or shortens it to give the job back. A worker that
+//! dies does none of these, and the message is received again by another. So a job may run twice, and is made to bear it.
+//! Received [`MAX_RECEIVES`] times without being deleted, it is moved to the dead-letter queue, by what SQS calls the *redrive
+//! policy*. An operator's `worker --redrive` is the way back.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::domain::job::Job;
+
+/// How long a received message stays invisible unless extended, in seconds. The worker's heartbeat extends it, so this is
+/// not how long a job may take but how long a dead worker's jobs wait: short enough not to be noticed, long enough to
+/// survive a few lost heartbeats.
+pub const VISIBILITY_SECONDS: u32 = 30;
+
+/// After this many receives a message goes to the dead-letter queue. SQS does it by the queue's redrive policy, which the
+/// template sets to the same number.
+pub const MAX_RECEIVES: u32 = 5;
+
+/// The most messages that one call may receive, delete or change: SQS's own limit.
+pub const MAX_BATCH: usize = 10;
+
+/// The claim on one receive of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Receipt(pub String);
+
+/// A message as received. The body is kept as text, so that one that cannot be read can be left for the dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What to delete or change it by.
+    pub receipt: Receipt,
+    /// A [`Job`] in JSON, if all is well.
+    pub body: String,
+    /// How often it has been received, this time included: 1 the first time.
+    pub receive_count: u32,
+}
+
+/// How many messages a queue holds. SQS calls its numbers approximate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Can be received now: the backlog.
+    pub visible: u64,
+    /// Received and not yet deleted, or given back with a delay.
+    pub in_flight: u64,
+    /// Sent with a delay that has not passed.
+    pub delayed: u64,
+}
+
+impl Depth {
+    /// Nothing waits and nothing is in hand anywhere.
+    pub fn is_empty(&self) -> bool {
+        *self == Depth::default()
+    }
+}
+
+/// Jobs. One value is shared by all threads.
+pub trait Queue: Send + Sync {
+    /// Adds a job.
+    fn send(&self, job: &Job) -> Result<(), QueueError>;
+
+    /// Receives up to `max` messages (1 to [`MAX_BATCH`]), each invisible to others for [`VISIBILITY_SECONDS`]. Waits up to
+    /// `wait` (whole seconds, at most 20) for the first, and returns none if none came.
+    fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Message>, QueueError>;
+
+    /// Deletes messages, any number, none included; those past [`MAX_BATCH`] go in further calls. Tries all of them and
+    /// returns the first error. A receipt that is no longer good is no error: the message is somebody else's now, or gone.
+    fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError>;
+
+    /// Makes messages invisible for `seconds` from now (0: visible at once, at most 43,200), in batches like `delete`.
+    fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError>;
+
+    /// How many messages there are.
+    fn depth(&self) -> Result<Depth, QueueError>;
+}
+
+/// Why a queue did not do what it was asked, after the retries that it deserved.
+#[derive(Debug)]
+pub enum QueueError {
+    /// It holds all that it can.
+    Full,
+    /// Anything else. The text says all that is known, the queue and the service's own code and request id among it. It is for
+    /// the log, never for a client.
+    Failed(String),
+}
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueError::Full => f.write_str("the queue is full"),
+            QueueError::Failed(detail) => f.write_str(detail),
+        }
+    }
+}
+
+impl std::error::Error for QueueError {}

@@ -1,0 +1,3 @@
+//! The three sizes of thumbnail that every image gets.
+
+pub use pictures::Size;

@@ -1,0 +1,73 @@
+//! Stopping on purpose: SIGTERM and SIGINT begin a drain, a second one ends the process at once.
+//!
+//! A [`Shutdown`] is one flag that threads ask and wait on. Whoever waits on something else (a socket, a long poll) bounds
+//! that wait and asks the flag in between.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::support::log;
+
+/// The exit status after a second signal: what a shell reports for a process that SIGINT ended.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Whether the process is to stop. Clones share one flag.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<(Mutex<bool>, Condvar)>);
+
+impl Shutdown {
+    /// A flag that the first SIGTERM or SIGINT raises. The second ends the process.
+    pub fn on_signals() -> std::io::Result<Shutdown> {
+        let shutdown = Shutdown::default();
+        let raised = shutdown.clone();
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if raised.is_requested() {
+                    log::warn("stopped_at_once", &[("signal", &signal)]);
+                    std::process::exit(EXIT_INTERRUPTED);
+                }
+                log::info("draining", &[("signal", &signal)]);
+                raised.request();
+            }
+        })?;
+        Ok(shutdown)
+    }
+
+    /// Raises the flag.
+    pub fn request(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    /// Whether the flag is raised.
+    pub fn is_requested(&self) -> bool {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the flag is raised.
+    pub fn wait(&self) {
+        let mut requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*requested {
+            requested = self.0.1.wait(requested).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until the flag is raised, but no longer than `timeout`. Says whether it is.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*requested {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            requested = self.0.1.wait_timeout(requested, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
