@@ -6,8 +6,8 @@ use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::domain::queue::{Depth, Queue};
 use image_sharer::domain::store::{Key, Store, StoreError};
 
-use crate::engine::{Engine, QueueUrls, engine, free_port};
-use crate::program::{Program, run};
+use crate::engine::{Engine, QueueUrls, engine};
+use crate::program::{Program, free_port, run};
 
 /// A bucket, a queue and a server on them.
 pub(crate) struct Stack {

@@ -1,8 +1,10 @@
 //! Starts the real programs, hears what they log, and makes sure that none outlives its test.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +41,12 @@ pub(crate) fn command(name: &str) -> Command {
 /// Runs a program that ends by itself.
 pub(crate) fn run(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Output {
     command(name).args(arguments).envs(environment.iter().cloned()).output().expect("the program starts")
+}
+
+/// All that a program printed.
+pub(crate) fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
 }
 
 impl Program {
@@ -104,16 +112,6 @@ impl Program {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the program runs");
     }
 
-    /// SIGSTOP: it stands still until it is told to [go on](Program::go_on).
-    pub(crate) fn pause(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("the program runs");
-    }
-
-    /// SIGCONT.
-    pub(crate) fn go_on(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("the program runs");
-    }
-
     /// SIGKILL, and waits for the end.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
@@ -159,6 +157,18 @@ pub(crate) fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut
     }
 }
 
+/// Below 32768, where Linux does not take ports for outgoing connections from.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (offset % 12_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// `server --local` on a directory of its own.
 pub(crate) struct LocalServer {
     /// The program.
@@ -167,28 +177,14 @@ pub(crate) struct LocalServer {
     pub url: String,
     /// `127.0.0.1:port`.
     pub address: String,
-    directory: Arc<tempdir::TempDir>,
+    /// Where the images are. It goes with the last server on it.
+    pub directory: Arc<tempdir::TempDir>,
 }
 
 impl LocalServer {
-    /// Starts one on an empty directory.
-    pub(crate) fn start() -> LocalServer {
-        LocalServer::start_with(&[])
-    }
-
-    /// The same with some settings.
+    /// Starts one on an empty directory with some settings.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> LocalServer {
         LocalServer::start_on(Arc::new(tempdir::TempDir::new()), settings)
-    }
-
-    /// Starts another on the same directory; this one must have ended.
-    pub(crate) fn restart(&self) -> LocalServer {
-        self.restart_with(&[])
-    }
-
-    /// The same with some settings.
-    pub(crate) fn restart_with(&self, settings: &[(&str, &str)]) -> LocalServer {
-        LocalServer::start_on(self.directory.clone(), settings)
     }
 
     /// Starts the program from a shell that first runs `prelude`, such as a `ulimit`.
@@ -241,11 +237,6 @@ pub(crate) mod tempdir {
 
         pub(crate) fn path(&self) -> &Path {
             &self.0
-        }
-
-        /// Leaves it for another to take away.
-        pub(crate) fn keep(mut self) -> PathBuf {
-            std::mem::take(&mut self.0)
         }
     }
 

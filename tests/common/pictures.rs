@@ -20,14 +20,6 @@ pub(crate) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     bytes
 }
 
-/// A JPEG of exactly this many bytes: what follows its end is ignored by everyone.
-pub(crate) fn jpeg_of_bytes(bytes: usize) -> Vec<u8> {
-    let mut jpeg = jpeg(64, 64);
-    assert!(jpeg.len() < bytes);
-    jpeg.resize(bytes, 0);
-    jpeg
-}
-
 /// An opaque picture in a format of `image`'s.
 pub(crate) fn opaque(format: ImageFormat) -> Vec<u8> {
     encode(DynamicImage::ImageRgb8(gradient(700, 400)), format)

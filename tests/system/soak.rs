@@ -1,4 +1,4 @@
-//! Half an hour of work, and of bad luck: `SOAK_SECONDS=1800 cargo test --test it soak -- --nocapture 2>/dev/null`. At the end
+//! Half an hour of work, and of bad luck: `SOAK_SECONDS=1800 cargo test --test system soak -- --nocapture 2>/dev/null`. At the end
 //! the programs are no larger than after the first sixth, and nothing is lost.
 
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::audit::Audit;
 use crate::curl::Urls;
-use crate::engine::{Engine, free_port};
+use crate::engine::Engine;
 use crate::faults::SOME;
 use crate::load::{Answers, Load, number_from, seeded};
 use crate::process::{descriptors, status_of, threads};
-use crate::program::{Program, wait_until, wait_within};
+use crate::program::{Program, free_port, wait_until, wait_within};
 use crate::relay::{Fault, Relay, Times};
 use crate::stack::Stack;
 use samples::mutate::Random;
@@ -150,14 +150,26 @@ impl Soak {
     /// Makes sure of all that was answered 202 until now. Takes away what the last look found, or the engine would be full.
     fn check(&mut self, audit: &Audit) -> usize {
         let store = self.stack.store();
-        for url in self.checked.iter().flat_map(|urls| urls.all()) {
+        for url in self.checked.iter().flat_map(all) {
             let key =
                 url.splitn(5, '/').nth(4).and_then(|key| key.parse().ok()).expect("a key after the bucket");
             store.delete(&key).unwrap();
         }
-        self.checked = audit.nothing_is_lost_so_far();
+        self.checked = nothing_is_lost_so_far(audit);
         self.checked.len()
     }
+}
+
+/// The URLs of an upload's objects.
+fn all(urls: &Urls) -> [&str; 4] {
+    [&urls.original, &urls.small, &urls.medium, &urls.large]
+}
+
+/// Makes sure of all that was answered 202 until now, and forgets it: the caller takes these objects away.
+fn nothing_is_lost_so_far(audit: &Audit) -> Vec<Urls> {
+    let so_far = std::mem::take(&mut *audit.accepted.lock().unwrap());
+    audit.check_all(&so_far, str::to_owned);
+    so_far.into_iter().map(|(urls, _)| urls).collect()
 }
 
 /// How often each client may upload for the load that is wanted.

@@ -69,11 +69,6 @@ impl Urls {
         self.original.rsplit('/').nth(1).and_then(|id| id.parse().ok()).expect("an id")
     }
 
-    /// All four.
-    pub(crate) fn all(&self) -> [&str; 4] {
-        [&self.original, &self.small, &self.medium, &self.large]
-    }
-
     /// Each of them changed in the same way.
     pub(crate) fn map(&self, change: impl Fn(&str) -> String) -> Urls {
         Urls {

@@ -6,11 +6,13 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::curl::{Reply, curl, upload};
 use crate::engine::engine;
 use crate::nginx::Nginx;
 use crate::pictures::{self, look};
-use crate::program::wait_until;
+use crate::program::{Program, wait_until};
 use crate::stack::Stack;
 
 /// What CloudFront does, as far as it matters here: it asks the bucket without the query string, keeps what it got by the path
@@ -102,6 +104,12 @@ fn remembered_by_the_template() -> Duration {
     Duration::from_secs(seconds.parse().unwrap())
 }
 
+/// Stops the program, or lets it go on.
+fn tell(program: &Program, signal: Signal) {
+    let process = Pid::from_raw(program.id() as i32).expect("a process has a number");
+    kill_process(process, signal).expect("the program runs");
+}
+
 const CLOUDFRONTS_DEFAULT: Duration = Duration::from_secs(10);
 
 #[test]
@@ -112,7 +120,7 @@ fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
     let stack = Stack::shown_by(&ours.url);
     // It is ready, so that its start takes nothing of the 10 s, but stands still until all have asked.
     let worker = stack.worker();
-    worker.pause();
+    tell(&worker, Signal::STOP);
     let picture = pictures::jpeg(640, 480);
     let urls = upload(&stack.url, &picture).urls();
     assert!(urls.small.starts_with(&ours.url), "{urls:?}");
@@ -127,7 +135,7 @@ fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
 
     let (stored, seen) = thread::scope(|scope| {
         let viewer = scope.spawn(|| look_until_seen(&urls.small));
-        worker.go_on();
+        tell(&worker, Signal::CONT);
         worker.line_with(&["outcome=done"]);
         (Instant::now(), viewer.join().expect("it was seen"))
     });

@@ -212,7 +212,7 @@ fn what_is_no_job_goes_to_the_dead_letter_queue() {
 }
 
 #[test]
-#[ignore = "two and a half minutes: cargo test --test it all_receives -- --ignored"]
+#[ignore = "two and a half minutes: cargo test --test system all_receives -- --ignored"]
 fn what_is_no_job_goes_there_after_all_receives_of_one_worker() {
     goes_to_the_dead_letter_queue(0);
 }

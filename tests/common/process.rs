@@ -2,13 +2,6 @@
 
 use std::fs;
 
-/// Threads that serve a connection.
-pub(crate) fn connections(id: u32) -> usize {
-    let threads = fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc");
-    let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
-    names.filter(|name| name.trim() == "connection").count()
-}
-
 /// What it has open.
 pub(crate) fn descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).expect("Linux's /proc").count()

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,6 +23,7 @@ use image_sharer::support::env::Env;
 use serde_json::{Value, json};
 
 use crate::kept::Kept;
+use crate::program::free_port;
 
 /// The only one there is.
 pub(crate) const REGION: &str = "us-east-1";
@@ -324,18 +324,6 @@ fn is_ready(endpoint: &str) -> bool {
     config.build().new_agent().get(format!("{endpoint}/_ministack/ready")).call().is_ok()
 }
 
-/// Below 32768, where Linux does not take ports for outgoing connections from.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let offset = std::process::id() * 7 + NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 20_000 + (offset % 12_000) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// A name that no other test has.
 fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -361,7 +349,7 @@ pub(crate) fn installed(package: &str) -> PathBuf {
     let lock = File::create(engines.join("lock")).unwrap();
     lock.lock().unwrap();
     let listed =
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).join(format!("{package}.txt"));
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system")).join(format!("{package}.txt"));
     let (home, requirements) = (engines.join(package), fs::read_to_string(&listed).unwrap());
     let complete = home.join("complete");
     if fs::read_to_string(&complete).ok() != Some(requirements.clone()) {

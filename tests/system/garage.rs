@@ -6,7 +6,7 @@
 //! ```sh
 //! cargo install garage --version 2.5.0 --locked --root target/garage \
 //!     --no-default-features --features bundled-libs,lmdb,sqlite
-//! cargo test --test it -- --ignored garage::
+//! cargo test --test system -- --ignored garage::
 //! ```
 //!
 //! What differs from S3: Garage does not heed `If-None-Match`, so two originals of one id would not be noticed. Ids are 128
@@ -24,11 +24,10 @@ use image_sharer::domain::store::Store;
 
 use crate::audit::Audit;
 use crate::cdn::Cdn;
-use crate::contract::{QueueUnderTest, original, queue, store};
+use crate::contract::suites::{QueueUnderTest, original, queue, store};
 use crate::durable::Durable;
-use crate::engine::free_port;
 use crate::pictures;
-use crate::program::{Program, wait_until};
+use crate::program::{Program, free_port, wait_until};
 
 const BUCKET: &str = "images";
 const ACCESS_KEY_ID: &str = "GK0123456789abcdef01234567";
@@ -56,7 +55,7 @@ index = "index.html"
 
 fn garage_program() -> PathBuf {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/garage/bin/garage");
-    assert!(program.exists(), "there is no {}: see tests/it/garage.rs", program.display());
+    assert!(program.exists(), "there is no {}: see tests/system/garage.rs", program.display());
     program
 }
 
@@ -111,7 +110,7 @@ fn aws(endpoints: &[(&str, &str)]) -> Aws {
 }
 
 #[test]
-#[ignore = "Garage takes half an hour to build: see tests/it/garage.rs"]
+#[ignore = "Garage takes half an hour to build: see tests/system/garage.rs"]
 fn the_stores_contract() {
     let (garage, _) = garage();
     let endpoint = [("AWS_ENDPOINT_URL_S3", garage.engine.endpoint.as_str())];
@@ -133,7 +132,7 @@ fn the_stores_contract() {
 }
 
 #[test]
-#[ignore = "it goes with the others here: see tests/it/garage.rs"]
+#[ignore = "it goes with the others here: see tests/system/garage.rs"]
 fn the_queues_contract() {
     let roto = Durable::roto();
     let suite: [fn(&QueueUnderTest); 14] = [
@@ -162,7 +161,7 @@ fn the_queues_contract() {
 
 /// From the upload to the viewer, and with each of the two killed while jobs wait.
 #[test]
-#[ignore = "Garage takes half an hour to build: see tests/it/garage.rs"]
+#[ignore = "Garage takes half an hour to build: see tests/system/garage.rs"]
 fn the_service_on_garage_and_roto_outlives_both() {
     let ((mut garage, web), mut roto) = (garage(), Durable::roto());
     let queues = roto.engine.new_queue();

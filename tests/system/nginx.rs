@@ -3,9 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::engine::free_port;
 use crate::kept::Kept;
-use crate::program::{tempdir, wait_until};
+use crate::program::{free_port, tempdir, wait_until};
 
 /// What is the same whatever it does.
 const CONFIGURATION: &str = "
@@ -59,7 +58,8 @@ impl Nginx {
             .unwrap_or_else(|error| panic!("nginx is needed: apt-get install nginx-light ({error})"));
         assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
         let nginx = nginx();
-        let mut kept = Kept::start(&nginx, &directory.keep());
+        let mut kept = Kept::start(&nginx, directory.path());
+        std::mem::forget(directory); // it is taken away by what keeps nginx
         let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         let ended = wait_until("nginx listens", || {
             let ended = kept.has_ended();

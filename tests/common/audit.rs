@@ -34,7 +34,7 @@ type Thumbnails = Arc<[Vec<u8>; 3]>;
 /// What was answered 202. One value is shared by all threads of a test.
 #[derive(Default)]
 pub(crate) struct Audit {
-    accepted: Mutex<Vec<(Urls, Arc<[u8]>)>>,
+    pub accepted: Mutex<Vec<(Urls, Arc<[u8]>)>>,
     /// By picture.
     thumbnails: Mutex<HashMap<Vec<u8>, Thumbnails>>,
     seen: Mutex<BTreeSet<Key>>,
@@ -110,20 +110,14 @@ impl Audit {
         })
     }
 
-    /// The same, after which these uploads are forgotten, and their objects are the caller's to take away.
-    pub(crate) fn nothing_is_lost_so_far(&self) -> Vec<Urls> {
-        let so_far = std::mem::take(&mut *self.accepted.lock().unwrap());
-        self.check_all(&so_far, str::to_owned);
-        so_far.into_iter().map(|(urls, _)| urls).collect()
-    }
-
     fn check(&self, now_at: impl Fn(&str) -> String) -> usize {
         let accepted = self.accepted.lock().unwrap();
         self.check_all(&accepted, now_at);
         accepted.len()
     }
 
-    fn check_all(&self, accepted: &[(Urls, Arc<[u8]>)], now_at: impl Fn(&str) -> String) {
+    /// Waits for the thumbnails of these, and makes sure of all four objects of each, wherever they are now.
+    pub(crate) fn check_all(&self, accepted: &[(Urls, Arc<[u8]>)], now_at: impl Fn(&str) -> String) {
         let agent = agent();
         for (urls, picture) in accepted {
             let urls = urls.map(&now_at);

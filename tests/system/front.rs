@@ -5,10 +5,9 @@ use std::fs;
 use image_sharer::domain::format::MAX_IMAGE_BYTES;
 
 use crate::curl::{curl, upload, upload_with};
-use crate::engine::free_port;
 use crate::nginx::Nginx;
 use crate::pictures::{self, look};
-use crate::program::{LocalServer, wait_until};
+use crate::program::{LocalServer, free_port, wait_until};
 
 /// The document's configuration, with the names of a test's in place of its own.
 fn configuration(server: &str) -> String {

@@ -7,10 +7,10 @@ use std::process::Command;
 
 use image_sharer::aws::credentials::Credentials;
 
-use crate::engine::{Engine, free_port, installed};
+use crate::engine::{Engine, installed};
 use crate::kept::Kept;
 use crate::program::tempdir::TempDir;
-use crate::program::wait_until;
+use crate::program::{free_port, wait_until};
 
 /// A server and its directory.
 pub(crate) struct Durable {

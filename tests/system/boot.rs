@@ -3,12 +3,12 @@
 //! These take minutes, and need qemu and the image, so `cargo test` leaves them out; `deploy/tests/boot` runs them.
 
 use crate::curl::{Urls, curl, upload};
-use crate::engine::{engine, free_port};
+use crate::engine::engine;
 use crate::imds::Imds;
-use crate::local::all_answer;
 use crate::pictures;
-use crate::program::wait_within;
+use crate::program::{free_port, wait_within};
 use crate::stack::Stack;
+use crate::thumbnails::all_answer;
 use crate::virtual_machine::{HOST, Machine, PATIENCE};
 
 /// What a worker says when it starts.

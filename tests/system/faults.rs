@@ -3,7 +3,7 @@
 //! leaves nothing behind, and is over when it is over, without a restart.
 //!
 //! `cargo test` does this with some of the faults; all of them, with the table, take minutes:
-//! `FAULTS=all cargo test --test it faults -- --nocapture`.
+//! `FAULTS=all cargo test --test system faults -- --nocapture`.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;

@@ -1,26 +1,19 @@
 //! The pipeline on S3 and SQS: `server` and `worker` as programs of their own, on a real engine that checks signatures.
 
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
-
 use image::ImageFormat;
 use image_sharer::aws::{Aws, SqsQueue};
-use image_sharer::domain::format::{Format, ThumbnailFormat};
-use image_sharer::domain::image_id::ImageId;
-use image_sharer::domain::job::Job;
-use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue, Receipt, VISIBILITY_SECONDS};
-use image_sharer::domain::store::Key;
-use image_sharer::local::LocalQueue;
+use image_sharer::domain::queue::{Depth, MAX_BATCH, Receipt};
 use image_sharer::worker::heartbeat::Heartbeat;
 
 use crate::curl::{Urls, curl, upload};
 use crate::engine::engine;
-use crate::local::all_answer;
+use crate::heartbeat::keeps_invisible;
 use crate::pictures;
 use crate::program::{Program, run, wait_until};
 use crate::relay::{Fault, Relay, Times};
 use crate::request::Operation;
 use crate::stack::Stack;
+use crate::thumbnails::all_answer;
 
 #[test]
 fn two_workers_make_all_thumbnails() {
@@ -147,46 +140,13 @@ fn sigterm_finishes_what_is_in_hand_and_gives_back_the_rest() {
     all_answer(&given_back, &picture, "jpg");
 }
 
-/// Past the visibility timeout, a watched message has not become visible.
-fn keeps_invisible(queue: &dyn Queue) {
-    let job = Job {
-        original: Key::original(ImageId::random().unwrap(), Format::Png),
-        thumbnails: ThumbnailFormat::Png,
-        uploaded_at: SystemTime::now(),
-    };
-    queue.send(&job).unwrap();
-    let received = queue.receive(1, Duration::from_secs(5)).unwrap();
-    let began = Instant::now();
-    let heartbeat = Heartbeat::default();
-    heartbeat.watch(&received[0].receipt);
-    thread::scope(|scope| {
-        scope.spawn(|| heartbeat.beat(queue));
-        let mut early = Vec::new();
-        while early.is_empty() && began.elapsed() < Duration::from_secs(u64::from(VISIBILITY_SECONDS) + 5) {
-            early = queue.receive(1, Duration::from_secs(5)).unwrap();
-        }
-        // No later beat overwrites the delay that it is settled with, though one is due within it.
-        heartbeat.stop(&received[0].receipt);
-        queue.change_visibility(&[(received[0].receipt.clone(), VISIBILITY_SECONDS / 3 + 2)]).unwrap();
-        let again = queue.receive(1, Duration::from_secs(20)).unwrap();
-        heartbeat.end(); // or the scope does not end
-        assert!(early.is_empty(), "visible after {:?}", began.elapsed());
-        assert_eq!(again.first().map(|message| message.receive_count), Some(2));
-    });
-}
-
 #[test]
 fn a_heartbeat_keeps_a_message_invisible_on_sqs() {
     let url = engine().new_queue().jobs;
     keeps_invisible(&SqsQueue::new(&Aws::new(engine().env_with(&[]), &url).unwrap(), &url).unwrap());
 }
 
-#[test]
-fn a_heartbeat_keeps_a_message_invisible_on_one_machine() {
-    keeps_invisible(&LocalQueue::default());
-}
-
-/// Whoever watches or stops one waits for the batch that is under way, and not for all of them in vain.
+/// A caller that watches or stops a message waits for the batch that is under way. It must not wait for all the others in vain.
 #[test]
 fn a_heartbeat_ends_at_the_first_batch_that_fails() {
     let relay = Relay::to(&engine().endpoint);

@@ -2,7 +2,7 @@
 //! that an upload or a job is made of. What is there at that moment is what the order promises; afterwards another program takes
 //! over, and nothing that was answered 202 is lost, and nothing is half-written.
 //!
-//! `cargo test --test it crash_steps -- --nocapture 2>/dev/null` prints the steps. [crashes](crate::crashes) has the moments
+//! `cargo test --test system crash_steps -- --nocapture 2>/dev/null` prints the steps. [crashes](crate::crashes) has the moments
 //! between them.
 
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 //! be there or not.
 //!
 //! strace tells what the server did, in order. From that the directories are made that a cut could have left at any moment, and
-//! the server is started on them. `POWER_CUTS=60 cargo test --test it power_cut` tries more of them than usual.
+//! the server is started on them. `POWER_CUTS=60 cargo test --test system power_cut` tries more of them than usual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
