@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What deploy.sh and destroy.sh share: their flag --dry-run, in $dry, and the region.
 
 fail() {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What deploy/package.sh leaves: whole, at work where it is unpacked, and the same when it is made again.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 packages=target/package

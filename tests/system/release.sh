@@ -2,7 +2,7 @@
 # What is promised of the release binaries on Linux: fully static, under 6 MB, and each at work in a root directory that holds
 # nothing but itself, /etc/resolv.conf and /etc/hosts. Run it after `cargo build --release`; chroot needs root.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 host=$(rustc -vV | sed -n 's/^host: //p')
 binaries=target/$host/release
 root=$(mktemp -d)

@@ -6,7 +6,7 @@ const path = require('node:path');
 const axe = require('axe-core');
 const { pageTest, picture, choose, card, ready } = require('./fixture.js');
 
-const SCREENSHOTS = path.join(__dirname, '../../target/screenshots');
+const SCREENSHOTS = path.join(__dirname, '../../../target/screenshots');
 
 const clipboard = page => page.evaluate(() => navigator.clipboard.readText());
 
