@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """How the workers' Auto Scaling group follows a burst of uploads: a model to try settings on before paying for them.
 
-    python3 deploy/scaling-model/model.py --help
-    python3 deploy/scaling-model/model.py --burst-rate 1000 --max 50
-    python3 deploy/scaling-model/model.py --burst-rate 1000 --max 50 --plot burst.svg
+    python3 research/scaling-model/model.py --help
+    python3 research/scaling-model/model.py --burst-rate 1000 --max 50
+    python3 research/scaling-model/model.py --burst-rate 1000 --max 50 --plot burst.svg
 
 Why a model: a burst takes an hour and some dollars to try on AWS, and a second here. What matters is not how fast one
-worker is (that is measured, see the README) but how late the group hears of the burst. A formula does not say that,
+worker is (that is measured, see docs/EVIDENCE.md) but how late the group hears of the burst. A formula does not say that,
 because the metric, the alarm, the boot and the backlog act on each other.
 
 It is a discrete-event simulation: a heap of things that will happen, taken in the order of their time, each of which
@@ -93,7 +93,7 @@ class Load:
 class Settings:
     """A group of workers and how it scales. The defaults are of one t3.small: two virtual CPUs."""
 
-    # 22 ms of CPU for a JPEG of 6 megapixels on a whole core (README), twice that on a virtual one, and some for TLS.
+    # 22 ms of CPU for a JPEG of 6 megapixels on a whole core (docs/EVIDENCE.md), twice that on a virtual one, and some for TLS.
     cpu_seconds: float = 0.05
     # With a GET and three PUTs after one another: an assumption, not measured on AWS.
     job_seconds: float = 0.2
@@ -440,7 +440,7 @@ class Server:
     """What limits a server. It needs no simulation: nothing waits in it for long, so each limit is a quotient."""
 
     cores: float = 2
-    # 0.1 to 0.2 ms were measured without TLS (README); the rest is for TLS to S3 and the hash that signs the body.
+    # 0.1 to 0.2 ms were measured without TLS (docs/EVIDENCE.md); the rest is for TLS to S3 and the hash that signs the body.
     cpu_seconds: float = 0.001
     cpu_target: float = 0.6
     handled_at_a_time: int = 64
