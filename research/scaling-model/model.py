@@ -13,13 +13,13 @@ It is a discrete-event simulation: a heap of things that will happen, taken in t
 may put more on the heap. Read `Simulation` from the top: jobs arrive, wait, are worked on; workers boot and leave;
 metrics are read and policies decide. `docs/SCALING.md` says what came out.
 
-What is assumed, beside the defaults of `Settings` and `Load`:
+What is assumed, besides the defaults of `Settings` and `Load`:
 
 *Jobs*
 - Arrivals are a Poisson process whose rate is a constant between two changes.
 - A job takes a random time: a gamma distribution of shape 4 about the mean, so that a few take twice as long. None
   fails, none is done twice, and SQS gives the oldest first, which a standard queue does only roughly.
-- A worker has up to `jobs_at_a_time` in hand. They wait for S3 side by side but share the cores, so a job that starts
+- A worker has up to `jobs_at_a_time` in hand. They wait for S3 at the same time but share the cores, so a job that starts
   when many are in hand takes longer. Its time is settled as it starts, by the number then in hand.
 - Workers poll in turns, so jobs are spread evenly. The time of a poll is part of the job's time.
 
@@ -440,7 +440,7 @@ class Server:
     """What limits a server. It needs no simulation: nothing waits in it for long, so each limit is a quotient."""
 
     cores: float = 2
-    # 0.1 to 0.2 ms were measured without TLS (docs/EVIDENCE.md); the rest is for TLS to S3 and the hash that signs the body.
+    # 0.6 to 0.7 ms were measured without TLS (docs/EVIDENCE.md); the rest is for TLS to S3.
     cpu_seconds: float = 0.001
     cpu_target: float = 0.6
     handled_at_a_time: int = 64
