@@ -315,11 +315,12 @@ class Deploy(unittest.TestCase):
             self.cloudformation.delete_stack(StackName="refused")
         return "none"
 
-    def test_what_the_readme_says_to_type(self):
-        """Its commands, each as it is written and in their order. Left out are the upload, since nobody serves, and the making of
-        an image, which deploy/tests/boot does. The test answers for the engine what it does not know of an import."""
-        section = (engines.ROOT / "README.md").read_text().split("\n## Deploy it on AWS\n")[1].split("\n## ")[0]
-        commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    def test_what_the_page_says_to_type(self):
+        """The commands of docs/DEPLOY.md, each as it is written and in their order. Left out are the upload, for which nobody
+        serves, and the making of an image, which deploy/tests/boot does. The test answers for what the engine does not know of
+        an import."""
+        page = (engines.ROOT / "docs/DEPLOY.md").read_text().split("\n## On AWS with one command\n")[1]
+        commands = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).splitlines()
         certificate = next(value for value in stack.EVERYTHING if value.startswith("CertificateArn=")).partition("=")[2]
         for words, answer in [
             ("ec2 import-snapshot", "import-snap-1"),

@@ -94,7 +94,7 @@ class Template(unittest.TestCase):
         self.assertEqual(forward, {"Type": "forward", "TargetGroupArn": {"Ref": "ServerTargets"}})
 
     def test_servers_follow_half_of_what_their_network_takes(self):
-        sys.path.insert(0, str(ROOT / "deploy/scaling-model"))
+        sys.path.insert(0, str(ROOT / "research/scaling-model"))
         from model import Server
 
         default = parsed()["Parameters"]["RequestsPerServer"]["Default"]

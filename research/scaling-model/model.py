@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
 """How the workers' Auto Scaling group follows a burst of uploads: a model to try settings on before paying for them.
 
-    python3 deploy/scaling-model/model.py --help
-    python3 deploy/scaling-model/model.py --burst-rate 1000 --max 50
-    python3 deploy/scaling-model/model.py --burst-rate 1000 --max 50 --plot burst.svg
+    python3 research/scaling-model/model.py --help
+    python3 research/scaling-model/model.py --burst-rate 1000 --max 50
+    python3 research/scaling-model/model.py --burst-rate 1000 --max 50 --plot burst.svg
 
 Why a model: a burst takes an hour and some dollars to try on AWS, and a second here. What matters is not how fast one
-worker is (that is measured, see the README) but how late the group hears of the burst. A formula does not say that,
+worker is (that is measured, see docs/EVIDENCE.md) but how late the group hears of the burst. A formula does not say that,
 because the metric, the alarm, the boot and the backlog act on each other.
 
 It is a discrete-event simulation: a heap of things that will happen, taken in the order of their time, each of which
 may put more on the heap. Read `Simulation` from the top: jobs arrive, wait, are worked on; workers boot and leave;
 metrics are read and policies decide. `docs/SCALING.md` says what came out.
 
-What is assumed, beside the defaults of `Settings` and `Load`:
+What is assumed, besides the defaults of `Settings` and `Load`:
 
 *Jobs*
 - Arrivals are a Poisson process whose rate is a constant between two changes.
 - A job takes a random time: a gamma distribution of shape 4 about the mean, so that a few take twice as long. None
   fails, none is done twice, and SQS gives the oldest first, which a standard queue does only roughly.
-- A worker has up to `jobs_at_a_time` in hand. They wait for S3 side by side but share the cores, so a job that starts
+- A worker has up to `jobs_at_a_time` in hand. They wait for S3 at the same time but share the cores, so a job that starts
   when many are in hand takes longer. Its time is settled as it starts, by the number then in hand.
 - Workers poll in turns, so jobs are spread evenly. The time of a poll is part of the job's time.
 
@@ -93,7 +93,7 @@ class Load:
 class Settings:
     """A group of workers and how it scales. The defaults are of one t3.small: two virtual CPUs."""
 
-    # 22 ms of CPU for a JPEG of 6 megapixels on a whole core (README), twice that on a virtual one, and some for TLS.
+    # 22 ms of CPU for a JPEG of 6 megapixels on a whole core (docs/EVIDENCE.md), twice that on a virtual one, and some for TLS.
     cpu_seconds: float = 0.05
     # With a GET and three PUTs after one another: an assumption, not measured on AWS.
     job_seconds: float = 0.2
@@ -440,7 +440,7 @@ class Server:
     """What limits a server. It needs no simulation: nothing waits in it for long, so each limit is a quotient."""
 
     cores: float = 2
-    # 0.1 to 0.2 ms were measured without TLS (README); the rest is for TLS to S3 and the hash that signs the body.
+    # 0.6 to 0.7 ms were measured without TLS (docs/EVIDENCE.md); the rest is for TLS to S3.
     cpu_seconds: float = 0.001
     cpu_target: float = 0.6
     handled_at_a_time: int = 64

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The model against what is known without it: queueing theory, AWS's own examples, and counting.
 
-    python3 deploy/scaling-model/test_model.py
+    python3 research/scaling-model/test_model.py
 """
 
 import dataclasses

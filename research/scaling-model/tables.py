@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints the tables of docs/SCALING.md. It takes some minutes: each row is the mean of three runs.
 
-    python3 deploy/scaling-model/tables.py
+    python3 research/scaling-model/tables.py
 """
 
 from dataclasses import replace
