@@ -1,6 +1,6 @@
 //! The real programs on what one machine and one user do not have: the engines that stand in for S3 and SQS, a cache and a
 //! proxy in front, name spaces in place of machines, a disk that is full, a power cut, a virtual machine. tests/system/run
-//! installs what these tests need and runs them; some of them need root. The folder tests/common has what they share with tests/it.
+//! installs what these tests need and runs them; some of them need root. The folder tests/common has what tests/it uses too.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to say so and end")]
 
