@@ -1,6 +1,6 @@
-//! What one picture takes: the resident memory of a real server at its peak, for photographs and for the worst that is let in.
+//! The memory that one picture takes: the peak of a real server, for photographs and for the worst pictures that it accepts.
 //!
-//! A worker admits jobs by what [`cost`] says they will hold, so what is measured here is held to that as well. The pictures
+//! A worker admits jobs by what [`cost`] says they will hold, so the peak is compared with that as well. The pictures
 //! are all under 1 MiB, and there is little in them: it is the dimensions that take memory.
 
 use std::fs;
@@ -27,9 +27,9 @@ const PHOTOGRAPH: (u32, u32) = (6000, 4000);
 /// What the picture is, how it is made, and the limit in MiB.
 type Case = (&'static str, fn() -> Vec<u8>, u64);
 
-/// The limit is the most that the whole server may have had resident once its thumbnails are made: a quarter more than
-/// was measured, which is said beside it. 5 of them are the idle server's. The widest of PNG, GIF and WebP are held tighter by
-/// their promise.
+/// The limit is the most that the whole server may have had resident once the thumbnails are made. It is a quarter more than the
+/// figure that was measured, which is in the comment; 5 MiB of that are the idle server's. For the widest PNG, GIF and WebP what
+/// [`cost`] promised is the tighter limit.
 const CASES: [Case; 11] = [
     ("JPEG, 24 megapixels", photograph, 14),                           // 9
     ("JPEG, 24 megapixels, progressive", progressive_photograph, 14),  // 10
@@ -39,7 +39,7 @@ const CASES: [Case; 11] = [
     ("PNG, RGBA of 8 bits", || png(8, 0), 215),                        // 172
     ("PNG, RGBA of 16 bits", || png(16, 0), 580),                      // 464
     ("PNG, RGBA of 16 bits, interlaced", || png(16, 1), 580),          // 465
-    ("GIF, a frame beside its canvas", gif, 436),                      // 349
+    ("GIF, a frame that leaves its canvas", gif, 436),                 // 349
     ("WebP, lossless", webp, 341),                                     // 273
     ("WebP, lossless, animated", animated_webp, 580),                  // 464
 ];
