@@ -1,8 +1,8 @@
 //! A real S3, SQS and IAM on this machine: ministack, started by the first test that needs it and shared by the others.
 //!
-//! It needs Python and, for the first run, the network: that run makes a virtual environment under `target/tmp`. The engine checks
-//! signatures and policies of every key but the root's, so tests use the key of a user made for them. Its state is in a temporary
-//! directory, and it ends with the test process, however that ends.
+//! It needs Python and, for the first run, the network: that run makes a virtual environment under `target/tmp`. The engine
+//! checks signatures and policies of every key but the root's, so tests use the key of a user made for them. Its state is in a
+//! temporary directory, and it ends with the test process, however that ends.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
