@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Shared by deploy.sh, destroy.sh and import-image.sh: how --dry-run (in $dry) works, and the region.
 
 fail() {

@@ -65,9 +65,9 @@ all of them: add ServerType=$type WorkerType=$type, or larger ones." ;;
         esac
         ;;
     esac
-    set -- AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture "$@"
+    set -- "AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture" "$@"
 
-    built() { ls "$root/target/$processor"-*-linux-*/release/"$1" 2>/dev/null | head -n 1; }
+    built() { find "$root/target/$processor"-*-linux-*/release -maxdepth 1 -name "$1" 2>/dev/null | head -n 1; }
     [ -n "$(built server)" ] && [ -n "$(built worker)" ] || (cd "$root" && cargo build --locked --release)
     server=$(built server) worker=$(built worker)
     [ -n "$server" ] && [ -n "$worker" ] || fail "These are no programs for Linux: build there, or give a baked --image-id."

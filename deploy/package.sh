@@ -29,6 +29,7 @@ architecture=$(dpkg --print-architecture)
 root=$out/root
 papers=$root/usr/share/doc/my-little-image-sharer
 mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/lib/systemd/system" "$papers"
+# shellcheck disable=SC2174 # only the last directory is to be private
 mkdir -p -m 700 "$root/etc/image-sharer" # for the settings; some are secret
 cp README.md CHANGELOG.md "$papers/"
 cp LICENSE "$papers/copyright"

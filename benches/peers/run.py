@@ -41,9 +41,9 @@ BEST, OURS, CALLS = "sharp", "ours", "sharp3"
 class Peer:
     """A program that runs on."""
 
-    def __init__(self, command, environment={}):
+    def __init__(self, command, environment=None):
         self.process = subprocess.Popen(
-            command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, env=os.environ | (environment or {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def ask(self, *words):

@@ -111,7 +111,7 @@ def latencies(result, percent):
 
 def changes(points):
     """Without the points that say the same as the one before; the last stays."""
-    kept = [point for before, point in zip([None, *points], points) if before is None or before[1] != point[1]]
+    kept = [point for before, point in zip([None, *points], points, strict=False) if before is None or before[1] != point[1]]
     return kept if kept[-1] == points[-1] else [*kept, points[-1]]
 
 
