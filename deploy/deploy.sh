@@ -20,8 +20,8 @@ stack=my-little-image-sharer image='' dry=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=yes ;;
-    --image-id) image=${2:?"--image-id is to be followed by ami-..."} && shift ;;
-    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    --image-id) image=${2:?"--image-id needs an id, such as ami-..."} && shift ;;
+    --stack) stack=${2:?"--stack needs a name"} && shift ;;
     --help) echo "$usage" && exit ;;
     [A-Z]*=*) break ;;
     *) fail "$1 is not known here.

@@ -7,7 +7,7 @@ stack=my-little-image-sharer dry=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=yes ;;
-    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    --stack) stack=${2:?"--stack needs a name"} && shift ;;
     *) fail "deploy/destroy.sh [--dry-run] [--stack NAME]" ;;
     esac
     shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How the workers' Auto Scaling group follows a burst of uploads: a model to try settings on before paying for them.
+"""How the workers' Auto Scaling group follows a burst of uploads: a model to try settings before paying for them.
 
     python3 research/scaling-model/model.py --help
     python3 research/scaling-model/model.py --burst-rate 1000 --max 50
@@ -71,7 +71,7 @@ class Load:
         return self.burst_start + self.burst_seconds
 
     def rate_until(self, now):
-        """The rate now, and until when it is that."""
+        """The rate now, and the time until which it holds."""
         if now < self.burst_start:
             return self.base_rate, self.burst_start
         if now < self.burst_end:
@@ -79,7 +79,7 @@ class Load:
         return self.base_rate, self.end
 
     def next_arrival(self, now, dice):
-        """The first arrival after `now`, or None. A Poisson process forgets: where the rate changes, draw anew."""
+        """The first arrival after `now`, or None. A Poisson process has no memory: where the rate changes, draw again."""
         while now < self.end:
             rate, change = self.rate_until(now)
             arrival = now + dice.expovariate(rate) if rate > 0 else math.inf
@@ -121,7 +121,7 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}: it should be over 0")
 
     def mean_job_seconds(self, in_hand):
-        """How long a job takes when so many are in hand: its own time, or its turn at the cores if that is longer."""
+        """How long a job takes when so many are in hand: its own time, or its share of the cores if that takes longer."""
         return max(self.job_seconds, in_hand * self.cpu_seconds / self.cores)
 
     def utilisation(self, in_hand):
@@ -129,12 +129,12 @@ class Settings:
         return min(1.0, in_hand * self.cpu_seconds / (self.job_seconds * self.cores))
 
     def jobs_per_second(self):
-        """What one worker does at most."""
+        """Jobs a second that one worker does at most."""
         return self.jobs_at_a_time / self.mean_job_seconds(self.jobs_at_a_time)
 
 
 def backlog_target(acceptable_seconds, settings):
-    """The backlog for each worker at which the last message waits just as long as is acceptable.
+    """The backlog for each worker at which the last message waits exactly the acceptable time.
 
     AWS's rule is acceptable latency / average time a message, for a worker that does one at a time. One that does
     several finishes `jobs_per_second`, so a backlog of b is gone after b / jobs_per_second: it is the rule times the
@@ -243,7 +243,7 @@ class Simulation:
     def __init__(self, settings, load, seed=1):
         self.settings = settings
         self.load = load
-        # Of their own, so that two policies meet the same arrivals.
+        # Separate generators, so that two policies see the same arrivals.
         self.arrival_dice = random.Random(f"arrivals {seed}")
         self.service_dice = random.Random(f"service {seed}")
         self.now = 0.0
@@ -306,7 +306,7 @@ class Simulation:
         return None
 
     def poll(self, worker):
-        """Fills a worker's hands from the queue; it goes on polling if it could take more."""
+        """Gives a worker jobs from the queue. A worker that could take more goes on polling."""
         while self.queue and worker.in_hand < self.settings.jobs_at_a_time:
             self.start(worker, self.queue.popleft())
         if worker.in_hand < self.settings.jobs_at_a_time:
@@ -359,7 +359,7 @@ class Simulation:
         return [worker for worker in self.workers if not worker.leaving]
 
     def is_warm(self, worker):
-        # The first workers were there before the story begins.
+        # The first workers are there from the start.
         return worker.in_service_at == 0 or self.now >= worker.in_service_at + self.settings.warmup_seconds
 
     def leave(self, worker):
@@ -378,7 +378,7 @@ class Simulation:
     # Auto Scaling
 
     def read_metrics(self):
-        """The end of a period: the values are taken now, and the policies see them a little later."""
+        """The end of a period: the values are of now, and the policies see them a little later."""
         in_service = self.in_service()
         values = {"backlog": (len(self.queue) / len(in_service), len(in_service))}
         utilisations = [(self.read_cpu(worker), self.is_warm(worker)) for worker in in_service]
@@ -437,7 +437,7 @@ def percentile(ordered, percent):
 
 @dataclass(frozen=True)
 class Server:
-    """What limits a server. It needs no simulation: nothing waits in it for long, so each limit is a quotient."""
+    """What limits a server. It needs no simulation: nothing waits long in it, so each limit is a quotient."""
 
     cores: float = 2
     # 0.6 to 0.7 ms were measured without TLS (docs/EVIDENCE.md); the rest is for TLS to S3.
@@ -451,7 +451,7 @@ class Server:
     network_bits_per_second: float = 128e6  # of a t3.small, without a burst: in, and as much out; a byte does both once
 
     def uploads_per_second(self):
-        """By what it is limited by. The least of them is what it can take."""
+        """The rate that each limit allows. The server can take the lowest of them."""
         return {
             "CPU": self.cpu_target * self.cores / self.cpu_seconds,
             "uploads handled at a time": self.handled_at_a_time / self.handling_seconds,
@@ -550,7 +550,7 @@ def print_result(result):
 
 
 def print_minutes(result):
-    """The group over time. A minute that is as the one before is left out."""
+    """The group over time, without the minutes that are like the one before."""
     print(f"\n{'minute':>6}{'workers':>9}{'backlog':>9}")
     before = None
     for sample in result.samples:
