@@ -1,4 +1,4 @@
-//! A disk that is full, and then has room again. It is a small one of the test's own, in a mount name space.
+//! A disk that is full, and then has room again. It is a small one of the test's own, in a mount namespace.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Machines of a test's own, made of what Linux offers: a network name space with nobody else in it, and one core.
+//! Machines of a test's own, made of what Linux offers: a network namespace with nobody else in it, and one core.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
