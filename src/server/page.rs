@@ -37,7 +37,7 @@ const FILES: [File; 4] = [
 ];
 
 /// The file at this path.
-pub fn file(path: &str) -> Option<&'static File> {
+pub(super) fn find_file(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
@@ -96,13 +96,13 @@ mod tests {
     /// What a file names beside itself is one of the files.
     #[test]
     fn nothing_is_fetched_from_elsewhere() {
-        let html = std::str::from_utf8(file(PATH).unwrap().bytes).unwrap();
+        let html = std::str::from_utf8(find_file(PATH).unwrap().bytes).unwrap();
         let named: Vec<&str> = ["href=\"", "src=\""]
             .into_iter()
             .flat_map(|attribute| html.split(attribute).skip(1))
             .filter_map(|rest| rest.split('"').next())
             .collect();
         assert!(named.len() >= 3, "{named:?}");
-        assert!(named.iter().all(|path| file(path).is_some()), "{named:?}");
+        assert!(named.iter().all(|path| find_file(path).is_some()), "{named:?}");
     }
 }

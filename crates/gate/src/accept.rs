@@ -136,21 +136,19 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
 /// An open connection, counted until it is dropped.
 struct Open {
     shared: Arc<Shared>,
-    counted: Option<Counted>,
+    _counted: Counted,
 }
 
 impl Open {
     fn new(shared: &Arc<Shared>) -> Open {
         let counted = shared.connections.add();
-        shared.hooks.observe(Event::Connected { connections: shared.connections.count() });
-        Open { shared: shared.clone(), counted: Some(counted) }
+        shared.hooks.observe(Event::Connected);
+        Open { shared: shared.clone(), _counted: counted }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.counted = None;
-        let connections = self.shared.connections.count();
-        self.shared.hooks.observe(Event::Disconnected { connections });
+        self.shared.hooks.observe(Event::Disconnected);
     }
 }

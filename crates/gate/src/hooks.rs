@@ -24,10 +24,9 @@ pub trait Hooks: Send + Sync {
 
 /// Something that happened.
 pub enum Event<'a> {
-    /// A connection was accepted: there are so many now.
-    Connected { connections: usize },
-    /// A connection was closed: there are so many now.
-    Disconnected { connections: usize },
+    /// A connection was accepted. It may be closed again at once.
+    Connected,
+    Disconnected,
     /// A connection was closed to make room, or because there was none.
     Evicted,
     /// The gate answered a request by itself, and upstream never saw it.
