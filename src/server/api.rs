@@ -21,7 +21,7 @@ use crate::domain::queue::Queue;
 use crate::domain::size::Size;
 use crate::domain::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
 use crate::support::log;
-use crate::support::metrics::SERVER;
+use crate::support::metrics::ServerMetrics;
 use crate::support::secret::Secret;
 use pictures::{Inspected, inspect};
 
@@ -50,6 +50,7 @@ pub struct Api {
     pub upload_token: Option<Secret>,
     /// Whether objects are served too; on AWS that is CloudFront's work.
     pub serves_objects: bool,
+    pub metrics: Arc<ServerMetrics>,
     /// The page to share from, if there is to be one.
     pub page: Option<Page>,
 }
@@ -158,7 +159,7 @@ impl Api {
             log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
             Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
         });
-        SERVER.answered(&call.head, answer.status);
+        self.metrics.answered(call.head.is_upload(), answer.status);
         answer.headers.push(("X-Request-Id", call.id.clone()));
         if let Err(error) = respond(request, answer) {
             log::warn("answer_not_sent", &[("request", &call.id), ("error", &error)]);
@@ -198,10 +199,10 @@ impl Api {
         let thumbnails = inspected.thumbnail_format();
         self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
         let queue = began.elapsed() - store;
-        SERVER.upload_bytes.add(image.len() as u64);
-        SERVER.body.observe(call.body_took);
-        SERVER.store.observe(store);
-        SERVER.queue.observe(queue);
+        self.metrics.upload_bytes.add(image.len() as u64);
+        self.metrics.body.observe(call.body_took);
+        self.metrics.store.observe(store);
+        self.metrics.queue.observe(queue);
         log::info(
             "upload",
             &[
