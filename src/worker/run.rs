@@ -18,7 +18,7 @@ use crate::domain::job::Job;
 use crate::domain::queue::{MAX_RECEIVES, Message};
 use crate::domain::store::{Key, StoreError};
 use crate::support::log::{self, Fields};
-use crate::support::metrics::WORKER;
+use crate::support::metrics::WorkerMetrics;
 use pictures::{Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
@@ -43,18 +43,18 @@ struct Steps {
 /// Runs the job in a message and says how to settle it; `None` leaves it for the dead-letter queue.
 pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let is_first = message.receive_count <= 1;
-    WORKER.repeated_receives.add(u64::from(!is_first));
+    shared.metrics.repeated_receives.add(u64::from(!is_first));
     let job = match Job::from_json(&message.body) {
         Ok(job) => job,
         Err(error) => {
-            WORKER.unreadable.add(1);
+            shared.metrics.unreadable.add(1);
             log::error("unreadable_message", &[("receives", &message.receive_count), ("error", &error)]);
             return None;
         }
     };
     let waited = SystemTime::now().duration_since(job.uploaded_at).unwrap_or_default();
     if is_first {
-        WORKER.wait.observe(waited);
+        shared.metrics.wait.observe(waited);
     }
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
@@ -67,13 +67,13 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
             if !matches!(outcome, Outcome::Gone) {
                 shared.succeeded();
             }
-            count_done(&job, &steps, outcome);
+            count_done(&shared.metrics, &job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
         }
         Err(error) => {
             shared.failed();
-            WORKER.failed.add(1);
+            shared.metrics.failed.add(1);
             let seconds = retry_seconds(message.receive_count);
             log::error(
                 "job_failed",
@@ -176,21 +176,21 @@ fn retry_seconds(receive_count: u32) -> u32 {
 }
 
 /// The same as the log, in numbers.
-fn count_done(job: &Job, steps: &Steps, outcome: Outcome) {
+fn count_done(metrics: &WorkerMetrics, job: &Job, steps: &Steps, outcome: Outcome) {
     match outcome {
-        Outcome::Done => WORKER.done.add(1),
-        Outcome::Broken => WORKER.broken.add(1),
-        Outcome::Gone => return WORKER.gone.add(1), // it has no thumbnails
+        Outcome::Done => metrics.done.add(1),
+        Outcome::Broken => metrics.broken.add(1),
+        Outcome::Gone => return metrics.gone.add(1), // it has no thumbnails
     }
-    WORKER.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
+    metrics.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
     if let Outcome::Broken = outcome {
         return; // it has not gone through all steps
     }
-    WORKER.fetch.observe(steps.fetch);
-    WORKER.admit.observe(steps.admit);
-    WORKER.decode.observe(steps.decode);
-    WORKER.encode.observe(steps.encode);
-    WORKER.store.observe(steps.store);
+    metrics.fetch.observe(steps.fetch);
+    metrics.admit.observe(steps.admit);
+    metrics.decode.observe(steps.decode);
+    metrics.encode.observe(steps.encode);
+    metrics.store.observe(steps.store);
 }
 
 fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {
