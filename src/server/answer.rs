@@ -35,8 +35,7 @@ impl Answer {
     pub(super) fn into_bytes(self, request_id: &str, is_head: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         // Writing to a Vec cannot fail.
-        let _ =
-            self.into_response(request_id).raw_print(&mut bytes, HTTPVersion(1, 1), &[], is_head, None);
+        let _ = self.into_response(request_id).raw_print(&mut bytes, HTTPVersion(1, 1), &[], is_head, None);
         bytes
     }
 
@@ -44,7 +43,8 @@ impl Answer {
         let ours = [("X-Request-Id", request_id), ("Server", SERVER)];
         let named = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
         // Names are literals, and values ours: ASCII, without line ends. tiny_http would refuse any others.
-        let headers = named.chain(ours).filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
+        let headers =
+            named.chain(ours).filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
         let length = self.body.len();
         Response::new(self.status.into(), headers, Cursor::new(self.body), Some(length), None)
             .with_chunked_threshold(usize::MAX)

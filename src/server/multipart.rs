@@ -15,21 +15,21 @@ use crate::domain::format::MAX_IMAGE_BYTES;
 mod tests;
 
 /// All other fields together. They are ignored; this is room for what a web page's form sends along.
-pub const MAX_OTHER_BYTES: usize = 65_536;
+pub(super) const MAX_OTHER_BYTES: usize = 65_536;
 
 /// Far more fields than a form around one picture has.
-pub const MAX_PARTS: usize = 64;
+pub(super) const MAX_PARTS: usize = 64;
 
 /// A part's header fields. A file name of 255 characters, each percent-encoded from three bytes of UTF-8 and given twice,
 /// as `filename` and `filename*`, takes 4,590 bytes.
-pub const MAX_PART_HEADER_BYTES: usize = 8_192;
+pub(super) const MAX_PART_HEADER_BYTES: usize = 8_192;
 
 /// RFC 2046, section 5.1.1.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Why a body gives no picture. `Display` is a sentence for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MultipartError {
+pub(super) enum MultipartError {
     /// The Content-Type is another one, or does not parse.
     NotMultipart,
     /// The Content-Type has no boundary, two of them, or one that RFC 2046 does not allow.
@@ -60,7 +60,7 @@ pub enum MultipartError {
 
 impl MultipartError {
     /// The HTTP status that answers it: 413 or 400.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> u16 {
         match self {
             MultipartError::ImageTooLarge | MultipartError::OthersTooLarge => 413,
             _ => 400,
@@ -124,8 +124,8 @@ impl std::error::Error for MultipartError {}
 
 /// The bytes of the field named `image`, with or without a file name, given the request's Content-Type and its whole body.
 /// The time it takes grows with the body's length, whatever is in it.
-pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
-    let form = form(boundary(content_type)?, body)?;
+pub(super) fn find_image<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
+    let form = parse_form(parse_boundary(content_type)?, body)?;
     if form.largest_image_bytes > MAX_IMAGE_BYTES {
         return Err(MultipartError::ImageTooLarge);
     }
@@ -146,12 +146,12 @@ pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], M
 }
 
 /// The boundary that a Content-Type gives, which must be made of RFC 2046's `bchars`.
-fn boundary(content_type: &str) -> Result<&str, MultipartError> {
+fn parse_boundary(content_type: &str) -> Result<&str, MultipartError> {
     let (media_type, rest) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !media_type.trim_ascii().eq_ignore_ascii_case("multipart/form-data") {
         return Err(MultipartError::NotMultipart);
     }
-    let value = one_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
+    let value = find_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
     let legal = |&byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
     if value.is_empty()
         || value.len() > MAX_BOUNDARY_BYTES
@@ -197,10 +197,10 @@ impl<'a> Form<'a> {
 }
 
 /// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
-fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
+fn parse_form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
     let line = format!("\r\n--{boundary}");
     let delimiter = memmem::Finder::new(&line);
-    let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(after_delimiter);
+    let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(read_delimiter_end);
     let after_preamble = || split_at_delimiter(&delimiter, body).map(|(_preamble, after)| after);
     let mut next = opens_body.or_else(after_preamble).ok_or(MultipartError::NoParts)?;
     let mut form = Form::default();
@@ -214,7 +214,7 @@ fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> 
             form.refuse(MultipartError::CutShort);
             (rest, After::Close)
         });
-        match part(bytes) {
+        match parse_part(bytes) {
             Ok(part) => form.add(part),
             Err(error) => form.refuse(error),
         }
@@ -232,13 +232,13 @@ enum After<'a> {
 /// What comes before the next delimiter, and after it. Bytes that only begin like the delimiter are no delimiter.
 fn split_at_delimiter<'a>(delimiter: &memmem::Finder<'_>, bytes: &'a [u8]) -> Option<(&'a [u8], After<'a>)> {
     delimiter.find_iter(bytes).find_map(|at| {
-        let after = after_delimiter(bytes.get(at + delimiter.needle().len()..)?)?;
+        let after = read_delimiter_end(bytes.get(at + delimiter.needle().len()..)?)?;
         Some((bytes.get(..at)?, after))
     })
 }
 
 /// Reads the rest of a delimiter line: `--` on the last one, transport padding, and CRLF, or on the last the body's end.
-fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
+fn read_delimiter_end(rest: &[u8]) -> Option<After<'_>> {
     let close = rest.strip_prefix(b"--");
     let padded = close.unwrap_or(rest);
     let padding = padded.iter().take_while(|byte| is_blank(byte)).count();
@@ -252,7 +252,7 @@ fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
 }
 
 /// Takes a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
-fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
+fn parse_part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     let window = bytes.get(..MAX_PART_HEADER_BYTES + 4).unwrap_or(bytes);
     let Some(end) = memmem::find(window, b"\r\n\r\n") else {
         let too_large = window.len() < bytes.len();
@@ -270,10 +270,10 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     while let Some(lines) = rest {
         let (field, after) = split_field(lines);
         rest = after;
-        let (field_name, value) = name_and_value(field).ok_or(MultipartError::PartHeaders)?;
+        let (field_name, value) = parse_field(field).ok_or(MultipartError::PartHeaders)?;
         if field_name.eq_ignore_ascii_case(b"Content-Disposition") {
             let is_first = name.is_none();
-            name = form_data_name(value).filter(|_| is_first);
+            name = find_part_name(value).filter(|_| is_first);
             if name.is_none() {
                 return Err(MultipartError::PartHeaders);
             }
@@ -298,7 +298,7 @@ fn split_field(lines: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// A header field's name, a token, and its value. A CR or LF that does not fold a line, or another control character, is
 /// refused: it could hide a second field.
-fn name_and_value(field: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parse_field(field: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', field)?;
     let (name, value) = (field.get(..colon)?, field.get(colon + 1..)?);
     let mut rest = value;
@@ -315,17 +315,17 @@ fn name_and_value(field: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The one name that a Content-Disposition of type form-data gives. File names are not looked at.
-fn form_data_name(value: &[u8]) -> Option<&[u8]> {
+fn find_part_name(value: &[u8]) -> Option<&[u8]> {
     let semicolon = memchr::memchr(b';', value)?;
     let (disposition, rest) = (value.get(..semicolon)?, value.get(semicolon + 1..)?);
     if !disposition.trim_ascii().eq_ignore_ascii_case(b"form-data") {
         return None;
     }
-    one_parameter(rest, "name")
+    find_parameter(rest, "name")
 }
 
 /// The value of the parameter `name`, which must occur exactly once among parameters that all parse.
-fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
+fn find_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut found = None;
     loop {
         rest = rest.trim_ascii_start();
@@ -335,7 +335,7 @@ fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
             _ => {
                 let equals = memchr::memchr(b'=', rest)?;
                 let key = rest.get(..equals)?;
-                let (value, after) = parameter_value(rest.get(equals + 1..)?)?;
+                let (value, after) = parse_value(rest.get(equals + 1..)?)?;
                 if key.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) && found.replace(value).is_some() {
                     return None;
                 }
@@ -352,7 +352,7 @@ fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
 ///
 /// A backslash in a quoted value protects the character after it (RFC 9110, section 5.6.4). Browsers, however, write a
 /// file name's own backslashes unprotected, so a value that would never end, `"odd\"`, ends at its last quote.
-fn parameter_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parse_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.trim_ascii_start();
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end =

@@ -108,8 +108,9 @@ impl From<&tiny_http::Request> for Incoming {
 /// Reads the whole body, of a length that was checked.
 pub(super) fn read_body(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>, Refusal> {
     let mut body = vec![0; length];
-    let cut_short =
-        |_| Refusal::new(400, "The request ended before it was whole: send all that its Content-Length says.");
+    let cut_short = |_| {
+        Refusal::new(400, "The request ended before it was whole: send all that its Content-Length says.")
+    };
     reader.read_exact(&mut body).map_err(cut_short)?;
     Ok(body)
 }

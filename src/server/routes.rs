@@ -12,7 +12,9 @@ use crate::support::secret::Secret;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// An upload, with a body of this length.
-    Upload { length: usize },
+    Upload {
+        length: usize,
+    },
     Health,
     Object(Key),
     Page(&'static page::File),

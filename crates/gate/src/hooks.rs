@@ -30,13 +30,25 @@ pub enum Event<'a> {
     /// A connection was closed to make room, or because there was none.
     Evicted,
     /// The gate answered a request by itself, and upstream never saw it.
-    Refused { request: &'a Request, refusal: &'a Refusal },
+    Refused {
+        request: &'a Request,
+        refusal: &'a Refusal,
+    },
     /// The system gave no connection. The gate tries again.
-    AcceptFailed { error: &'a io::Error, connections: usize },
+    AcceptFailed {
+        error: &'a io::Error,
+        connections: usize,
+    },
     /// The system gave no thread for a connection. The gate closed the connection.
-    NoThread { peer: SocketAddr, error: &'a io::Error },
+    NoThread {
+        peer: SocketAddr,
+        error: &'a io::Error,
+    },
     /// Upstream did not answer. The client was told 503.
-    UpstreamFailed { request: &'a Request, error: &'a io::Error },
+    UpstreamFailed {
+        request: &'a Request,
+        error: &'a io::Error,
+    },
     /// The gate cannot go on. It may say so more than once.
     Failed(Failure),
 }
