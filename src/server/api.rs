@@ -14,6 +14,7 @@ use super::head::Head;
 use super::multipart;
 use super::page::{self, Page};
 use super::refusal::{Refusal, object};
+use crate::domain::failure::Cause;
 use crate::domain::format::{Format, ThumbnailFormat};
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
@@ -225,17 +226,18 @@ impl Api {
 
     fn store_original(&self, image: &[u8], inspected: &Inspected, call: &Call) -> Result<Key, Refusal> {
         for _ in 0..MAX_IDS {
-            let id = ImageId::random().map_err(|error| unavailable(call, "random source", &error))?;
+            let id = ImageId::random()
+                .map_err(|error| unavailable(call, "random source", Cause::of_io(&error), &error))?;
             let key = Key::original(id, inspected.format);
             match self.store.create(&key, image) {
                 Ok(()) => return Ok(key),
                 Err(StoreError::Exists(key)) => {
                     log::warn("id_taken", &[("request", &call.id), ("key", &key)])
                 }
-                Err(error) => return Err(unavailable(call, "store", &error)),
+                Err(error) => return Err(unavailable(call, "store", error.cause(), &error)),
             }
         }
-        Err(unavailable(call, "store", &"every new id was taken"))
+        Err(unavailable(call, "store", Cause::Other, &"every new id was taken"))
     }
 
     fn queue_job(&self, job: Job, call: &Call) -> Result<(), Refusal> {
@@ -247,7 +249,7 @@ impl Api {
                 &[("request", &call.id), ("key", &job.original), ("error", &error)],
             );
         }
-        Err(unavailable(call, "queue", &error))
+        Err(unavailable(call, "queue", error.cause(), &error))
     }
 
     fn urls(&self, original: Key, thumbnails: ThumbnailFormat) -> String {
@@ -265,7 +267,7 @@ impl Api {
         let bytes = match self.store.get(&key, MAX_OBJECT_BYTES) {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound(_)) => return Ok(self.not_found(key)),
-            Err(error) => return Err(unavailable(call, "store", &error)),
+            Err(error) => return Err(unavailable(call, "store", error.cause(), &error)),
         };
         let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned())];
         headers.push(("Content-Type", key.format.content_type().to_owned()));
@@ -342,8 +344,8 @@ fn only_get() -> Refusal {
 }
 
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
-fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
-    log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
+fn unavailable(call: &Call, what: &str, cause: Cause, error: &dyn Display) -> Refusal {
+    log::error("unavailable", &[("request", &call.id), ("what", &what), ("cause", &cause), ("error", error)]);
     let message = format!("This cannot be done right now: try again in a few seconds (request {}).", call.id);
     Refusal::new(503, message)
 }
