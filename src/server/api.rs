@@ -13,6 +13,7 @@ use super::page::Page;
 use super::refusal::Refusal;
 use super::request::{Incoming, read_body};
 use super::routes::Route;
+use crate::domain::failure::Cause;
 use crate::domain::queue::Queue;
 use crate::domain::store::Store;
 use crate::support::log;
@@ -101,8 +102,8 @@ fn log_request(incoming: &Incoming, answer: &Answer, began: Instant, error: Opti
 }
 
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
-pub(super) fn unavailable(incoming: &Incoming, what: &str, error: &dyn Display) -> Refusal {
+pub(super) fn unavailable(incoming: &Incoming, what: &str, cause: Cause, error: &dyn Display) -> Refusal {
     let id = &incoming.id;
-    log::error("unavailable", &[("request", id), ("what", &what), ("error", error)]);
+    log::error("unavailable", &[("request", id), ("what", &what), ("cause", &cause), ("error", error)]);
     Refusal::new(503, format!("This cannot be done right now: try again in a few seconds (request {id})."))
 }

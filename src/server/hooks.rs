@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gate::{Event, Failure, Refusal};
+use gate::{Event, Fatal, Refusal};
 
 use super::answer::Answer;
 use super::api::Api;
@@ -15,7 +15,7 @@ use crate::support::shutdown::Shutdown;
 /// Why a server cannot go on. It does not come back: end the process, and have it started again.
 #[derive(Debug)]
 pub enum ServerError {
-    Gate(Failure),
+    Gate(Fatal),
     /// tiny_http does not accept any more.
     Inner(io::Error),
 }
@@ -56,7 +56,7 @@ impl Failed {
             return;
         }
         match &error {
-            ServerError::Gate(Failure::Accepting { failures }) => {
+            ServerError::Gate(Fatal::Accepting { failures }) => {
                 log::error("accepting_ended", &[("failures", failures)]);
             }
             ServerError::Gate(failure) => log::error("ended", &[("error", failure)]),

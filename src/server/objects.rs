@@ -20,7 +20,7 @@ impl Api {
         let bytes = match self.store.get(&key, MAX_OBJECT_BYTES) {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound(_)) => return Ok(Answer::from(&self.not_found(key))),
-            Err(error) => return Err(unavailable(incoming, "store", &error)),
+            Err(error) => return Err(unavailable(incoming, "store", error.cause(), &error)),
         };
         let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned())];
         headers.push(("Content-Type", key.format.content_type().to_owned()));

@@ -13,6 +13,7 @@ use super::api::{Api, unavailable};
 use super::multipart;
 use super::refusal::Refusal;
 use super::request::Incoming;
+use crate::domain::failure::Cause;
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
@@ -67,17 +68,18 @@ impl Api {
         incoming: &Incoming,
     ) -> Result<Key, Refusal> {
         for _ in 0..MAX_IDS {
-            let id = ImageId::random().map_err(|error| unavailable(incoming, "random source", &error))?;
+            let id = ImageId::random()
+                .map_err(|error| unavailable(incoming, "random source", Cause::of_io(&error), &error))?;
             let key = Key::original(id, inspected.format);
             match self.store.create(&key, image) {
                 Ok(()) => return Ok(key),
                 Err(StoreError::Exists(key)) => {
                     log::warn("id_taken", &[("request", &incoming.id), ("key", &key)])
                 }
-                Err(error) => return Err(unavailable(incoming, "store", &error)),
+                Err(error) => return Err(unavailable(incoming, "store", error.cause(), &error)),
             }
         }
-        Err(unavailable(incoming, "store", &"every new id was taken"))
+        Err(unavailable(incoming, "store", Cause::Other, &"every new id was taken"))
     }
 
     fn queue_job(&self, job: Job, incoming: &Incoming) -> Result<(), Refusal> {
@@ -89,7 +91,7 @@ impl Api {
                 &[("request", &incoming.id), ("key", &job.original), ("error", &error)],
             );
         }
-        Err(unavailable(incoming, "queue", &error))
+        Err(unavailable(incoming, "queue", error.cause(), &error))
     }
 
     fn count_upload(&self, incoming: &Incoming, bytes: usize, store_took: Duration, queue_took: Duration) {

@@ -6,7 +6,8 @@
 //! dead-letter queue. *Unreadable*: the message is no job; it is left alone, and goes there too. A job may be done twice, and
 //! then stores the same bytes again.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -59,7 +60,7 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
     let result = catch_unwind(AssertUnwindSafe(|| make_and_store(shared, &job, message, &mut steps)));
-    let result = result.unwrap_or_else(|_| Err("panic".into()));
+    let result = result.unwrap_or_else(|_| Err(JobFailure::Panic));
     match result {
         Ok(outcome) => {
             // Where originals are missing all may be, because the bucket is another one: a worker that hurried on for each
@@ -89,6 +90,24 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     }
 }
 
+/// What may pass, so that the job is worth another try.
+#[derive(Debug)]
+enum JobFailure {
+    Store(StoreError),
+    NoThread(io::Error),
+    Panic,
+}
+
+impl fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobFailure::Store(error) => error.fmt(f),
+            JobFailure::NoThread(error) => write!(f, "no thread to store a thumbnail: {error}"),
+            JobFailure::Panic => f.write_str("panic"),
+        }
+    }
+}
+
 /// How a job was done, as the log has it.
 #[derive(Clone, Copy)]
 enum Outcome {
@@ -102,7 +121,7 @@ fn make_and_store(
     job: &Job,
     message: &Message,
     steps: &mut Steps,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, JobFailure> {
     let began = Instant::now();
     let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
     steps.fetch = began.elapsed();
@@ -115,7 +134,7 @@ fn make_and_store(
         // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
         // the store is one that shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(JobFailure::Store(error)),
     };
     let (thumbnails, outcome) = or_broken(job, made);
     let began = Instant::now();
@@ -126,18 +145,16 @@ fn make_and_store(
 
 /// Stores the three thumbnails side by side: the job waits for the store once instead of three times, so that as many jobs in
 /// hand keep the cores busy when the store is slow, and the picture is there sooner.
-fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), String> {
+fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), JobFailure> {
     thread::scope(|scope| {
         let put = |(size, bytes)| {
             let key = Key::thumbnail(job.id(), size, job.thumbnails);
-            let put = move || shared.store.put(&key, bytes).map_err(|error| error.to_string());
+            let put = move || shared.store.put(&key, bytes).map_err(JobFailure::Store);
             thread::Builder::new().spawn_scoped(scope, put)
         };
         let puts: Vec<_> = thumbnails.by_size().map(put).collect();
-        puts.into_iter().try_for_each(|put| {
-            let put = put.map_err(|error| format!("no thread to store a thumbnail: {error}"))?;
-            put.join().unwrap_or_else(|_| Err("panic".into()))
-        })
+        puts.into_iter()
+            .try_for_each(|put| put.map_err(JobFailure::NoThread)?.join().unwrap_or(Err(JobFailure::Panic)))
     })
 }
 

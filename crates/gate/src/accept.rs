@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::counter::Counted;
 use crate::exchange;
 use crate::head::PassedOn;
-use crate::hooks::{Event, Failure, Hooks};
+use crate::hooks::{Event, Fatal, Hooks};
 use crate::limits::Limits;
 use crate::networks::{Networks, reachable};
 use crate::quotas::Quotas;
@@ -97,7 +97,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
             }
         }
     }
-    shared.hooks.observe(Event::Failed(Failure::Accepting { failures }));
+    shared.hooks.observe(Event::Failed(Fatal::Accepting { failures }));
 }
 
 /// The client closed the connection before it was accepted.

@@ -50,12 +50,12 @@ pub enum Event<'a> {
         error: &'a io::Error,
     },
     /// The gate cannot go on. It may say so more than once.
-    Failed(Failure),
+    Failed(Fatal),
 }
 
 /// Why a gate cannot go on. It does not come back: end the process, and have it started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum Fatal {
     /// Accepting failed so often in a row.
     Accepting { failures: u32 },
     /// Nobody listens on the private socket.
@@ -64,19 +64,19 @@ pub enum Failure {
     UpstreamHangs,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Accepting { failures } => {
+            Fatal::Accepting { failures } => {
                 write!(f, "no connection could be accepted, {failures} times in a row")
             }
-            Failure::UpstreamClosed => f.write_str("the private socket is closed"),
-            Failure::UpstreamHangs => f.write_str("a handler hangs"),
+            Fatal::UpstreamClosed => f.write_str("the private socket is closed"),
+            Fatal::UpstreamHangs => f.write_str("a handler hangs"),
         }
     }
 }
 
-impl Error for Failure {}
+impl Error for Fatal {}
 
 /// An answer that says no: a status, and one sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

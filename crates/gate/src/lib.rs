@@ -50,7 +50,7 @@ mod waiting;
 
 pub use accept::{Gate, Settings};
 pub use head::{Head, PassedOn, Repeated};
-pub use hooks::{Event, Failure, Hooks, Refusal, Request};
+pub use hooks::{Event, Fatal, Hooks, Refusal, Request};
 pub use limits::Limits;
 pub use networks::{Networks, reachable};
 pub use socket::{NoPlace, PrivateSocket, SocketDirectory};

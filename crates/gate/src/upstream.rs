@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::buffered::Buffered;
 use crate::head::Header;
-use crate::hooks::{Event, Failure, Refusal, Request};
+use crate::hooks::{Event, Fatal, Refusal, Request};
 use crate::shared::Shared;
 
 /// Tells upstream under which id the request is logged.
@@ -73,7 +73,7 @@ fn ask(shared: &Shared, head: &str, body: Buffered<'_>) -> io::Result<Vec<u8>> {
         // Nobody listens: upstream does not accept any more. After a drain that is as it should be.
         let is_closed = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
         if is_closed && !shared.is_draining() {
-            shared.hooks.observe(Event::Failed(Failure::UpstreamClosed));
+            shared.hooks.observe(Event::Failed(Fatal::UpstreamClosed));
         }
     })?;
     stream.set_read_timeout(Some(shared.limits.answer_timeout))?;
@@ -90,7 +90,7 @@ fn ask(shared: &Shared, head: &str, body: Buffered<'_>) -> io::Result<Vec<u8>> {
         Ok(_) => Err(io::Error::other("no answer")),
         Err(error) => {
             if error.kind() == io::ErrorKind::WouldBlock {
-                shared.hooks.observe(Event::Failed(Failure::UpstreamHangs));
+                shared.hooks.observe(Event::Failed(Fatal::UpstreamHangs));
             }
             Err(error)
         }
