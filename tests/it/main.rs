@@ -47,6 +47,7 @@ mod pictures;
 #[cfg(target_os = "linux")] // strace is of Linux
 mod power_cut;
 #[cfg(target_os = "linux")] // it reads /proc
+mod private_socket;
 mod process;
 mod program;
 mod raw;
