@@ -46,8 +46,8 @@ mod page;
 mod pictures;
 #[cfg(target_os = "linux")] // strace is of Linux
 mod power_cut;
-#[cfg(target_os = "linux")] // it reads /proc
 mod private_socket;
+#[cfg(target_os = "linux")] // it reads /proc
 mod process;
 mod program;
 mod raw;
