@@ -1,9 +1,9 @@
 //! Finds the picture in a multipart/form-data body (RFC 7578), whose framing is that of RFC 2046, section 5.1.
 //!
-//! The gate has read the whole body into memory, so this borrows from it and copies nothing. It is strict where two
-//! readers could understand a body differently (boundaries, line ends, names), and takes whatever browsers and curl write
-//! into a file name, which is never used. A body that is over a limit is answered "too large", whatever else is wrong with
-//! it: so it is read to its end before an error is chosen.
+//! The whole body is in memory, so this borrows from it and copies nothing. It is strict where two readers could understand a
+//! body differently (boundaries, line ends, names). It takes whatever browsers and curl write into a file name, which is never
+//! used. A body over a limit is answered "too large", whatever else is wrong with it; so the body is read to its end before an
+//! error is chosen.
 
 use std::fmt;
 
@@ -14,17 +14,17 @@ use crate::domain::format::MAX_IMAGE_BYTES;
 #[cfg(test)]
 mod tests;
 
-/// All other fields together. They are ignored; this is room for what a web page's form sends along.
+/// All fields but `image` together. They are ignored; a web page's form may send some along.
 pub(super) const MAX_OTHER_BYTES: usize = 65_536;
 
-/// Far more fields than a form around one picture has.
+/// A form around one picture has far fewer fields.
 pub(super) const MAX_PARTS: usize = 64;
 
-/// A part's header fields. A file name of 255 characters, each percent-encoded from three bytes of UTF-8 and given twice,
-/// as `filename` and `filename*`, takes 4,590 bytes.
+/// The header fields of one part. They hold a file name of 255 characters, each percent-encoded from three bytes of UTF-8, twice,
+/// as `filename` and `filename*`: that takes 4,590 bytes.
 pub(super) const MAX_PART_HEADER_BYTES: usize = 8_192;
 
-/// RFC 2046, section 5.1.1.
+/// RFC 2046, section 5.1.1, allows no more.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Why a body gives no picture. `Display` is a sentence for the client.
@@ -38,23 +38,16 @@ pub(super) enum MultipartError {
     NoParts,
     /// The body ends before its closing boundary.
     CutShort,
-    /// There are over [`MAX_PARTS`] parts.
     TooManyParts,
-    /// A part has over [`MAX_PART_HEADER_BYTES`] of header fields.
     PartHeadersTooLarge,
     /// A part's header fields do not parse, or do not give the part exactly one name.
     PartHeaders,
-    /// No field is named `image`.
     NoImage,
-    /// More than one field is named `image`.
     TwoImages,
-    /// The `image` field holds nothing.
     EmptyImage,
-    /// The `image` field is encoded, in base64 for one.
+    /// The `image` field is encoded, for example in base64.
     Encoded,
-    /// The picture has over [`MAX_IMAGE_BYTES`].
     ImageTooLarge,
-    /// The other fields have over [`MAX_OTHER_BYTES`].
     OthersTooLarge,
 }
 
@@ -169,7 +162,7 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-/// What all parts come to.
+/// All parts of a body, added up.
 #[derive(Default)]
 struct Form<'a> {
     image: Option<Part<'a>>,
@@ -196,7 +189,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
+/// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is ignored.
 fn parse_form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
     let line = format!("\r\n--{boundary}");
     let delimiter = memmem::Finder::new(&line);
@@ -223,13 +216,13 @@ fn parse_form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartE
     Ok(form)
 }
 
-/// What a delimiter line turns out to begin.
+/// What follows a delimiter line.
 enum After<'a> {
     Part(&'a [u8]),
     Close,
 }
 
-/// What comes before the next delimiter, and after it. Bytes that only begin like the delimiter are no delimiter.
+/// The bytes before the next delimiter, and those after it. Bytes that only begin like a delimiter are none.
 fn split_at_delimiter<'a>(delimiter: &memmem::Finder<'_>, bytes: &'a [u8]) -> Option<(&'a [u8], After<'a>)> {
     delimiter.find_iter(bytes).find_map(|at| {
         let after = read_delimiter_end(bytes.get(at + delimiter.needle().len()..)?)?;
@@ -251,7 +244,7 @@ fn read_delimiter_end(rest: &[u8]) -> Option<After<'_>> {
     }
 }
 
-/// Takes a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
+/// Splits a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
 fn parse_part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     let window = bytes.get(..MAX_PART_HEADER_BYTES + 4).unwrap_or(bytes);
     let Some(end) = memmem::find(window, b"\r\n\r\n") else {
@@ -296,8 +289,8 @@ fn split_field(lines: &[u8]) -> (&[u8], Option<&[u8]>) {
         .unwrap_or((lines, None))
 }
 
-/// A header field's name, a token, and its value. A CR or LF that does not fold a line, or another control character, is
-/// refused: it could hide a second field.
+/// A header field's name, a token, and its value. Refuses a CR or LF that does not fold a line, and other control characters:
+/// they could hide a second field.
 fn parse_field(field: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', field)?;
     let (name, value) = (field.get(..colon)?, field.get(colon + 1..)?);
@@ -314,7 +307,7 @@ fn parse_field(field: &[u8]) -> Option<(&[u8], &[u8])> {
     is_token.then_some((name, value))
 }
 
-/// The one name that a Content-Disposition of type form-data gives. File names are not looked at.
+/// The one name in a Content-Disposition of type form-data. File names are ignored.
 fn find_part_name(value: &[u8]) -> Option<&[u8]> {
     let semicolon = memchr::memchr(b';', value)?;
     let (disposition, rest) = (value.get(..semicolon)?, value.get(semicolon + 1..)?);

@@ -33,7 +33,8 @@ pub struct Limits {
     pub turns: usize,
     /// How long a request waits for its turn.
     pub turn_timeout: Duration,
-    /// How long upstream may take to answer. An upstream that takes longer hangs, and the gate cannot go on: [`Fatal`](crate::Fatal).
+    /// How long upstream may take to answer. An upstream that takes longer hangs, and the gate cannot go on
+    /// ([`Fatal`](crate::Fatal)).
     pub answer_timeout: Duration,
 
     /// For a head: from the accept, or on a connection in use from the first byte.
