@@ -4,6 +4,7 @@
 //! page in [objects](super::objects), and every answer ends in [answer](super::answer).
 
 use std::fmt::Display;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use super::answer::Answer;
 use super::page::Page;
 use super::refusal::Refusal;
-use super::request::{Incoming, read_body};
+use super::request::{Incoming, read_body, skip_body};
 use super::routes::Route;
 use crate::domain::failure::Cause;
 use crate::domain::queue::Queue;
@@ -57,12 +58,9 @@ impl Api {
     }
 
     fn answer(&self, incoming: &Incoming, request: &mut tiny_http::Request, began: Instant) -> Answer {
-        let answered = self.check_head(&incoming.head).and_then(|route| match route {
-            Route::Upload { length } => self.upload(incoming, &read_body(request.as_reader(), length)?),
-            Route::Health => Ok(Answer::json(200, &[("status", "ok")])),
-            Route::Object(key) => self.object(key, incoming),
-            Route::Page(file) => Ok(self.page_file(file, incoming)),
-        });
+        let answered = self
+            .check_head(&incoming.head)
+            .and_then(|route| self.follow(route, incoming, request.as_reader()));
         match answered {
             Ok(answer) if answer.status == 202 => answer, // `upload` has logged more than this
             Ok(answer) => {
@@ -73,6 +71,21 @@ impl Api {
                 let answer = Answer::from(&refusal);
                 log_request(incoming, &answer, began, Some(&refusal.message));
                 answer
+            }
+        }
+    }
+
+    fn follow(&self, route: Route, incoming: &Incoming, body: &mut dyn Read) -> Result<Answer, Refusal> {
+        match route {
+            Route::Upload { length } => self.upload(incoming, &read_body(body, length)?),
+            Route::Health => Ok(Answer::json(200, &[("status", "ok")])),
+            Route::Object(key) => {
+                skip_body(body);
+                self.object(key, incoming)
+            }
+            Route::Page(file) => {
+                skip_body(body);
+                Ok(self.page_file(file, incoming))
             }
         }
     }

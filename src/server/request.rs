@@ -1,10 +1,11 @@
 //! A request as the server sees it: what its head says, its body, and what the gate says of it.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use gate::{PassedOn, Repeated};
 
+use super::limits::MAX_BODY_BYTES;
 use super::refusal::Refusal;
 use crate::support::secret::Secret;
 
@@ -113,4 +114,11 @@ pub(super) fn read_body(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>,
     };
     reader.read_exact(&mut body).map_err(cut_short)?;
     Ok(body)
+}
+
+/// Reads a body that means nothing. The gate takes no answer before it has sent the whole body, so a long answer would wait for
+/// the gate, and the gate for us.
+pub(super) fn skip_body(reader: &mut dyn Read) {
+    // If it fails, so does the answer.
+    let _ = io::copy(&mut reader.take(MAX_BODY_BYTES as u64), &mut io::sink());
 }

@@ -3,8 +3,9 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 
-use crate::curl::curl;
+use crate::curl::{curl, upload};
 use crate::program::{LocalServer, tempdir::TempDir};
+use crate::sizes::jpeg_of_bytes;
 
 /// Missing, below a file, not to be written to, and too long for a socket's path.
 #[test]
@@ -38,4 +39,18 @@ fn a_server_that_lost_its_socket_ends() {
     assert!(!answer.status.success() || answer.stdout.starts_with(b"{\"error\":"), "{answer:?}");
     assert_eq!(server.program.exit().code(), Some(1));
     server.program.line_with(&["error ended", "the private socket is closed"]);
+}
+
+/// The gate writes the body before it reads the answer, and a socket holds neither: the server must not write first.
+#[test]
+fn a_long_body_does_not_stop_a_long_answer() {
+    let server = LocalServer::start();
+    let image = jpeg_of_bytes(1_000_000);
+    let urls = upload(&server.url, &image).urls();
+    let scratch = TempDir::new();
+    let body = scratch.path().join("body");
+    fs::write(&body, &image).unwrap();
+    let reply = curl(&["-X", "GET", "--data-binary", &format!("@{}", body.display()), &urls.original]);
+    assert_eq!(reply.status, 200);
+    assert!(reply.body == image);
 }

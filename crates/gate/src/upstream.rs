@@ -1,4 +1,7 @@
 //! The way to upstream and back: a request in canonical form, its body, and the answer.
+//!
+//! The gate writes the whole request before it reads the answer. So upstream has to read the body before it writes an answer
+//! that is longer than a socket's buffer.
 
 use std::fmt::Write as _;
 use std::io::{self, IoSlice, Read, Write};
