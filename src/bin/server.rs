@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use image_sharer::server::{Server, socket_places};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
 use image_sharer::support::metrics::{Registry, ServerMetrics, WorkerMetrics};
-use image_sharer::support::shutdown::Shutdown;
+use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
 use image_sharer::support::{check, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
 use pictures::thumbnail_format;
@@ -118,12 +118,12 @@ fn serve_on_aws(config: &Config, env: Env) -> Result<ExitCode, Box<dyn Error>> {
     };
     let listener = listen(config)?;
     metrics::start(config.metrics_listen.as_deref(), registry)?;
-    Running::start(config, &env, listener, api, &Shutdown::on_signals()?)?.serve()
+    Running::start(config, &env, listener, api, &Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?)?.serve()
 }
 
 /// The server and a worker in one process, on a directory and a queue in memory.
 fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let store = Arc::new(LocalStore::open(directory)?);
     let queue = Arc::new(LocalQueue::default());
     let listener = listen(config)?;
