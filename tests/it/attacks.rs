@@ -190,7 +190,7 @@ fn a_flood_of_idle_connections() {
     raise_own_descriptor_limit();
     let mut idle: Vec<TcpStream> = Vec::new();
     // As many as the server takes, and then half as many again. An honest client is served throughout.
-    for number in 0..image_sharer::server::gate::MAX_CONNECTIONS * 3 / 2 {
+    for number in 0..image_sharer::server::MAX_CONNECTIONS * 3 / 2 {
         idle.push(TcpStream::connect(&target.server.address).expect("the server listens"));
         if number % 500 == 0 {
             assert_eq!(upload(&target.server.url, &pictures::jpeg(64, 64)).status, 202, "after {number}");

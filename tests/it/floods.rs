@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image_sharer::server::gate::MAX_CONNECTIONS;
+use image_sharer::server::MAX_CONNECTIONS;
 
 use crate::attacks::raise_own_descriptor_limit;
 use crate::audit::Audit;
