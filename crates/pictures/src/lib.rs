@@ -3,6 +3,7 @@
 
 mod format;
 mod inspect;
+mod jpeg;
 mod size;
 mod thumbnails;
 

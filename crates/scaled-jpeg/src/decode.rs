@@ -71,6 +71,12 @@ impl Structure<'_> {
         channels + self.longest_data() as u64 + WORKING_BYTES
     }
 
+    /// Width and height of each plane that [`Structure::decode`] gives.
+    pub fn plane_sizes(&self, request: &Request) -> Vec<(u32, u32)> {
+        let planes = self.layouts(request).map(|(_, layout)| layout.plane());
+        planes.map(|plane| (plane.across, plane.down)).collect()
+    }
+
     fn layouts(&self, request: &Request) -> impl Iterator<Item = (&Component, Layout)> {
         let has_chroma = self.color_model() == ColorModel::YCbCr;
         self.frame.components.iter().enumerate().map(move |(i, component)| {

@@ -5,7 +5,6 @@ use std::fmt::{self, Display, Formatter};
 
 /// Why a file is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Error {
     /// The bytes do not begin with a start marker (SOI) and another marker.
     NotJpeg,

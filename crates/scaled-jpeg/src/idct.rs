@@ -81,3 +81,27 @@ impl Idct {
 fn to_sample(value: f32) -> u8 {
     ((value + 128.0).clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scaled_block_is_the_average_of_the_full_one() {
+        let mut block: Block = [0.0; 64];
+        (block[0], block[1], block[8], block[9]) = (300.0, -120.0, 90.0, 40.0);
+        let mut full = [0; 64];
+        Idct::new(8).write(&block, &mut full, 8);
+        for n in [1, 2, 4, 8] {
+            let mut scaled = vec![0; n * n];
+            Idct::new(n).write(&block, &mut scaled, n);
+            let step = 8 / n;
+            for (i, sample) in scaled.into_iter().enumerate() {
+                let corner = i / n * step * 8 + i % n * step;
+                let covered = (0..step * step).map(|j| u32::from(full[corner + j / step * 8 + j % step]));
+                let average = (covered.sum::<u32>() / (step * step) as u32) as u8;
+                assert!(sample.abs_diff(average) <= 3, "{n}: {sample} for {average} at {i}");
+            }
+        }
+    }
+}

@@ -9,7 +9,6 @@
 
 mod cursor;
 mod gif;
-mod jpeg;
 mod png;
 mod webp;
 
@@ -21,6 +20,7 @@ mod tests;
 use std::fmt;
 
 use crate::format::{Format, ThumbnailFormat};
+use crate::jpeg;
 use crate::thumbnails::MAX_SIDE;
 
 /// What a picture's structure says about it.
@@ -108,7 +108,7 @@ fn name_and_end(format: Format) -> (&'static str, &'static str) {
 /// Inspects a whole file. The time it takes grows with the length of `bytes`, whatever they are.
 pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     match format_of(bytes).ok_or(InspectError::UnknownFormat)? {
-        Format::Jpeg => jpeg::inspect(bytes, max_pixels),
+        Format::Jpeg => jpeg::read(bytes, max_pixels).map(|structure| structure.inspected()),
         Format::Png => png::inspect(bytes, max_pixels),
         Format::Gif => gif::inspect(bytes, max_pixels),
         Format::WebP => webp::inspect(bytes, max_pixels),

@@ -8,11 +8,12 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageFormat};
 
 use super::plane::{Channels, Plane, visible};
-use super::{Fit, MAX_SIDE, Undecodable, gif, jpeg, png, webp};
+use super::{Fit, MAX_SIDE, Undecodable, gif, png, webp};
 use crate::format::Format;
+use crate::jpeg;
 
 /// A decoded original.
-pub(super) struct Picture {
+pub(crate) struct Picture {
     /// A JPEG's may be smaller than the picture is, if not so small that it is seen, and lack what does not show.
     pub channels: Channels<Plane>,
     /// Width and height as the header says.
@@ -26,7 +27,7 @@ pub(super) struct Picture {
 /// What a decode holds at its peak, in bytes.
 pub(super) fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     match sniff(original)? {
-        Format::Jpeg => jpeg::cost(original, max_pixels),
+        Format::Jpeg => jpeg::read(original, max_pixels).map(|jpeg| jpeg.memory()).map_err(Undecodable::new),
         Format::Png => png::cost(original, max_pixels),
         Format::Gif => gif::cost(original, max_pixels),
         Format::WebP => webp::cost(original, max_pixels),
@@ -36,7 +37,7 @@ pub(super) fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable>
 /// Decodes the first frame.
 pub(super) fn decode(original: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     match sniff(original)? {
-        Format::Jpeg => jpeg::decode(original, fit, max_pixels),
+        Format::Jpeg => jpeg::read(original, max_pixels).map_err(Undecodable::new)?.decode(fit),
         Format::Png => png::decode(original, fit, max_pixels),
         Format::Gif => gif::decode(original, fit, max_pixels),
         Format::WebP => webp::decode(original, fit, max_pixels),
@@ -66,7 +67,7 @@ pub(super) fn count_pixels((width, height): (u32, u32), max_pixels: u64) -> Resu
 }
 
 /// The orientation in an Exif block; upright if it says nothing sensible.
-pub(super) fn orientation(exif: Option<&[u8]>) -> Orientation {
+pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
     // Some writers of PNG and WebP keep the prefix that only JPEG asks for.
     let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)

@@ -10,15 +10,14 @@
 
 mod broken;
 mod colour;
-mod decode;
+pub(crate) mod decode;
 mod encode;
 mod gif;
-mod jpeg;
-mod plane;
+pub(crate) mod plane;
 mod png;
 mod scale;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vp8;
 mod webp;
 
@@ -30,7 +29,6 @@ use crate::format::ThumbnailFormat;
 use crate::size::Size;
 
 pub use broken::broken;
-pub(crate) use jpeg::MAX_SCANS as MAX_JPEG_SCANS;
 
 /// The longest side of a picture, in pixels: the most that JPEG and GIF can say. A PNG of 1x40,000,000 has few pixels, but
 /// the scaler's table of weights grows with the side, to 2.4 GB for that one.

@@ -9,7 +9,7 @@ use super::Fit;
 
 /// A rectangle with fractions: a pixel's centre lies half a pixel from its edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Region {
+pub(crate) struct Region {
     pub left: f64,
     pub top: f64,
     pub width: f64,
@@ -17,20 +17,20 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn whole(width: u32, height: u32) -> Region {
+    pub(crate) fn whole(width: u32, height: u32) -> Region {
         Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
     }
 
-    pub(super) fn scaled(self, x: f64, y: f64) -> Region {
+    pub(crate) fn scaled(self, x: f64, y: f64) -> Region {
         Region { left: self.left * x, top: self.top * y, width: self.width * x, height: self.height * y }
     }
 
-    pub(super) fn moved(self, x: f64, y: f64) -> Region {
+    pub(crate) fn moved(self, x: f64, y: f64) -> Region {
         Region { left: self.left + x, top: self.top + y, ..self }
     }
 
     /// What of it lies on a plane.
-    pub(super) fn within(self, width: u32, height: u32) -> Region {
+    pub(crate) fn within(self, width: u32, height: u32) -> Region {
         let clip = |start: f64, length: f64, limit: u32| {
             let limit = f64::from(limit);
             let start = start.clamp(0.0, limit);
@@ -43,7 +43,7 @@ impl Region {
 }
 
 /// What a thumbnail shows of a picture: for [`Fit::Cover`] the largest square about its centre.
-pub(super) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
+pub(crate) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
     if fit == Fit::Contain {
         return Region::whole(width, height);
     }
@@ -54,7 +54,7 @@ pub(super) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
 
 /// Pixels, of one channel or of several that lie together, and the part of them that shows.
 #[derive(Clone, Debug)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     /// `ImageLuma8`, `ImageRgb8` or, with straight alpha, `ImageRgba8`.
     pub pixels: DynamicImage,
     pub visible: Region,
@@ -64,7 +64,7 @@ pub(super) struct Plane {
 
 /// A picture's channels.
 #[derive(Clone, Debug)]
-pub(super) enum Channels<T> {
+pub(crate) enum Channels<T> {
     /// Grey, RGB or RGBA.
     Together(T),
     /// As JFIF defines them, each by itself; the two of colour may have fewer samples.
@@ -73,7 +73,7 @@ pub(super) enum Channels<T> {
 
 impl<T> Channels<T> {
     /// The same of each channel; `make` is told if it is one of the two of colour.
-    pub(super) fn try_map<U, E>(
+    pub(crate) fn try_map<U, E>(
         self,
         mut make: impl FnMut(T, bool) -> Result<U, E>,
     ) -> Result<Channels<U>, E> {
@@ -87,7 +87,7 @@ impl<T> Channels<T> {
 }
 
 /// The colour of a JPEG's three channels (JFIF 1.02).
-pub(super) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+pub(crate) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
     let sample = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
     [sample(y + 91_881 * cr), sample(y - 22_554 * cb - 46_802 * cr), sample(y + 116_130 * cb)]

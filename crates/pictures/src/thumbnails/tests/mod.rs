@@ -3,7 +3,7 @@
 mod corpus;
 mod fuzz;
 mod hostile;
-pub(super) mod pictures;
+pub(crate) mod pictures;
 
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgb, Rgba, RgbaImage};
 use moxcms::ColorProfile;
