@@ -11,12 +11,10 @@ mod tests;
 use image::GrayImage;
 use scaled_jpeg::{ColorModel, Decoded, Error, Request, read_structure};
 
+use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
-use crate::inspect::{InspectError, Inspected};
-use crate::size::Size;
-use crate::thumbnails::decode::{Picture, orientation};
-use crate::thumbnails::plane::{Channels, Plane, Region, visible};
-use crate::thumbnails::{Fit, Undecodable};
+use crate::inspect::Inspected;
+use crate::picture::{Channels, Fit, Picture, Plane, Region, Target, orientation, visible};
 
 /// SOI and the first byte of the marker that must follow it.
 pub(crate) const SIGNATURE: [u8; 3] = [0xff, 0xd8, 0xff];
@@ -55,10 +53,11 @@ impl Structure<'_> {
         (self.jpeg.width(), self.jpeg.height())
     }
 
-    /// The bytes that [`Structure::decode`] holds at its peak, for either fit. A profile is at most as long as the file.
-    pub(crate) fn memory(&self) -> u64 {
+    /// The bytes that [`Structure::decode`] holds at its peak for a thumbnail of this side, whichever the fit. A profile is at
+    /// most as long as the file.
+    pub(crate) fn memory(&self, side: u32) -> u64 {
         let of_fit = [Fit::Cover, Fit::Contain].map(|fit| {
-            let request = self.request(fit);
+            let request = self.request(Target { fit, side });
             self.jpeg.memory(&request) + self.rgb_bytes(&request)
         });
         of_fit.into_iter().max().unwrap_or(0) + self.file_length
@@ -72,8 +71,8 @@ impl Structure<'_> {
         }
     }
 
-    pub(crate) fn decode(&self, fit: Fit) -> Result<Picture, Undecodable> {
-        let decoded = self.jpeg.decode(&self.request(fit)).map_err(Undecodable::new)?;
+    pub(crate) fn decode(&self, target: Target) -> Result<Picture, Undecodable> {
+        let decoded = self.jpeg.decode(&self.request(target)).map_err(Undecodable::new)?;
         let channels = to_channels(decoded).ok_or_else(|| Undecodable::new("a plane is missing"))?;
         Ok(Picture {
             channels,
@@ -83,16 +82,15 @@ impl Structure<'_> {
         })
     }
 
-    /// What shows, with a sample for each pixel of the large thumbnail, or for each second of its pixels in the two channels
-    /// of colour.
-    fn request(&self, fit: Fit) -> Request {
+    /// The part that shows, with at least a sample for each pixel of the thumbnail, and half as many across and down in the two
+    /// channels of colour.
+    fn request(&self, Target { fit, side }: Target) -> Request {
         let (width, height) = self.dimensions();
-        let large = Size::Large.pixels();
         let request = match fit {
-            Fit::Cover => Request::at_least(large, large),
+            Fit::Cover => Request::at_least(side, side),
             // The longer side becomes the thumbnail's side, and the shorter one follows.
-            Fit::Contain if width >= height => Request::at_least(large, 0),
-            Fit::Contain => Request::at_least(0, large),
+            Fit::Contain if width >= height => Request::at_least(side, 0),
+            Fit::Contain => Request::at_least(0, side),
         };
         let Region { left, top, width, height } = visible((width, height), fit);
         request.with_region(scaled_jpeg::Region { left, top, width, height })

@@ -7,8 +7,9 @@
 //!
 //! Not checked: the bitstreams beyond their headers, and what is in the ICCP, EXIF and XMP chunks.
 
-use super::cursor::Cursor;
-use super::{InspectError, Inspected, check_size};
+use super::{Inspected, check_size};
+use crate::cursor::Cursor;
+use crate::error::InspectError;
 use crate::format::Format;
 
 /// RFC 9649, section 2.7: the bits of the VP8X chunk's flags.

@@ -4,7 +4,7 @@ use image::{Rgb, RgbImage};
 use scaled_jpeg::Plane as JpegPlane;
 
 use super::to_region;
-use crate::thumbnails::plane::{Plane, ycbcr_to_rgb};
+use crate::picture::{Plane, ycbcr_to_rgb};
 
 pub(super) fn from_rgb(planes: &[JpegPlane; 3]) -> Plane {
     to_rgb(planes, |rgb| rgb)

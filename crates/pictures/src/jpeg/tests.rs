@@ -4,8 +4,8 @@ use image::{Rgb, RgbImage};
 use jpeg_encoder::SamplingFactor;
 
 use crate::format::ThumbnailFormat::Png;
-use crate::thumbnails::tests::pictures::{distance, find_marker, jpeg_with, png};
-use crate::thumbnails::{Fit, make};
+use crate::tests::pictures::{distance, find_marker, jpeg_with, png};
+use crate::{Fit, make};
 
 const MAX_PIXELS: u64 = 40_000_000;
 

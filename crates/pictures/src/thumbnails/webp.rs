@@ -10,10 +10,12 @@ use std::iter;
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, GrayImage, ImageDecoder};
 
-use super::decode::{Picture, count_pixels, orientation, together};
-use super::plane::{Channels, Plane, visible};
 use super::vp8::{self, Frame, LoopFilter};
-use super::{Fit, Undecodable};
+use crate::decode::count_pixels;
+use crate::error::Undecodable;
+use crate::picture::Fit;
+use crate::picture::{Channels, Plane, visible};
+use crate::picture::{Picture, orientation, together};
 use crate::size::Size;
 
 /// The header of a frame in an animation, before its own chunks.
@@ -35,7 +37,7 @@ const ANIMATION_BYTES_PER_PIXEL: u64 = 16;
 /// of 4x4 pixels in 1 MB grew by 279 MiB.
 const TABLE_BYTES_PER_LOSSLESS_BYTE: u64 = 320;
 
-pub(super) fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+pub(crate) fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let webp = picture(webp);
     let decoder = open(webp, max_pixels)?;
     let pixels = count_pixels(decoder.dimensions(), max_pixels)?;
@@ -46,7 +48,7 @@ pub(super) fn cost(webp: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(pixels * per_pixel + lossless_bytes(webp) * TABLE_BYTES_PER_LOSSLESS_BYTE)
 }
 
-pub(super) fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+pub(crate) fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let webp = picture(webp);
     let decoder = open(webp, max_pixels)?;
     let dimensions = decoder.dimensions();
@@ -171,10 +173,8 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use crate::format::ThumbnailFormat::Png;
-    use crate::thumbnails::tests::pictures::{
-        WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended,
-    };
-    use crate::thumbnails::{Fit, cost, make};
+    use crate::tests::pictures::{WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended};
+    use crate::{Fit, cost, make};
 
     fn large(original: &[u8]) -> RgbImage {
         let [.., large] = make(original, Png, Fit::Cover, 40_000_000).unwrap().files;

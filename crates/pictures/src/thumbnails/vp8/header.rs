@@ -3,10 +3,11 @@
 //! Ten bytes in the clear give the size. The rest is coded: up to four *segments* of macroblocks that share a quantiser and a
 //! filter strength, the loop filter, the number of partitions that the coefficients are spread over, quantisers, probabilities.
 
+use super::LoopFilter;
 use super::bool_decoder::BoolDecoder;
 use super::probabilities::{COEFFICIENT_UPDATES, COEFFICIENTS};
 use super::tables::{AC_STEPS, BANDS, DC_STEPS};
-use super::{LoopFilter, Undecodable};
+use crate::error::Undecodable;
 
 const SEGMENTS: usize = 4;
 

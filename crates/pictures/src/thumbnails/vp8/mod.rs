@@ -24,7 +24,7 @@ mod tables;
 mod tests;
 mod transform;
 
-use super::Undecodable;
+use crate::error::Undecodable;
 use bool_decoder::BoolDecoder;
 use coefficients::{Coefficients, Content, Edge, LUMA_BLOCKS};
 use filter::{Job, Samples};
