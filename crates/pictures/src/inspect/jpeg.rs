@@ -23,7 +23,7 @@ use crate::thumbnails::MAX_JPEG_SCANS;
 const MAX_DC_BITS: u8 = 15;
 
 /// SOI and the first byte of the marker that must follow it.
-pub(super) const SIGNATURE: [u8; 3] = [0xFF, 0xD8, 0xFF];
+pub(crate) const SIGNATURE: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
 const CUT_SHORT: InspectError = InspectError::CutShort(Format::Jpeg);
 
@@ -41,7 +41,7 @@ const APP0: u8 = 0xE0;
 const APP15: u8 = 0xEF;
 const COM: u8 = 0xFE;
 
-pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
+pub(crate) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     let mut cursor = Cursor::new(bytes, CUT_SHORT);
     cursor.array::<2>()?;
     let mut tables = Tables::default();

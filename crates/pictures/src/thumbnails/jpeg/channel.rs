@@ -77,7 +77,7 @@ impl Channel {
     pub(super) fn fix_quantization(&mut self, tables: &Tables, number: usize) -> Result<(), Undecodable> {
         if self.quantization.is_none() {
             let table = tables.quantization[number]
-                .ok_or_else(|| Undecodable::new("a quantization table is missing"))?;
+                .ok_or_else(|| Undecodable::coded_data("a quantization table is missing"))?;
             self.quantization = Some(table.map(f32::from));
         }
         Ok(())

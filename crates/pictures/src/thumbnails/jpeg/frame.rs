@@ -3,8 +3,7 @@
 
 use crate::error::Undecodable;
 use crate::picture::{Region, visible};
-use crate::size::Size;
-use crate::{decode::count_pixels, picture::Fit};
+use crate::{count_pixels::count_pixels, picture::Fit};
 
 /// A frame header.
 pub(super) struct Frame {
@@ -32,22 +31,22 @@ impl Frame {
             0xc5 | 0xc6 => Err("hierarchical JPEG is not supported"),
             _ => Err("arithmetic coding is not supported"),
         };
-        let progressive = kind.map_err(Undecodable::new)?;
+        let progressive = kind.map_err(Undecodable::coded_data)?;
         let &[precision, h1, h0, w1, w0, count, ref rest @ ..] = data else {
-            return Err(Undecodable::new("the frame header is cut short"));
+            return Err(Undecodable::coded_data("the frame header is cut short"));
         };
         if precision != 8 {
-            return Err(Undecodable::new(format!("samples of {precision} bits are not supported")));
+            return Err(Undecodable::coded_data(format!("samples of {precision} bits are not supported")));
         }
         let (width, height) = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
         count_pixels((width, height), max_pixels)?;
         if !matches!(count, 1 | 3 | 4) || rest.len() != usize::from(count) * 3 {
-            return Err(Undecodable::new("the frame has other than 1, 3 or 4 components"));
+            return Err(Undecodable::coded_data("the frame has other than 1, 3 or 4 components"));
         }
         let components: Vec<_> = rest.chunks_exact(3).map(Component::read).collect::<Result<_, _>>()?;
         let names = components.iter().map(|component| component.name);
         if names.clone().enumerate().any(|(i, name)| names.clone().take(i).any(|before| before == name)) {
-            return Err(Undecodable::new("two components have the same name"));
+            return Err(Undecodable::coded_data("two components have the same name"));
         }
         Ok(Frame { progressive, width, height, components })
     }
@@ -69,7 +68,7 @@ impl Component {
     fn read(data: &[u8]) -> Result<Component, Undecodable> {
         let (h, v, table) = (u32::from(data[1] >> 4), u32::from(data[1] & 0x0f), usize::from(data[2]));
         if !(1..=4).contains(&h) || !(1..=4).contains(&v) || table > 3 {
-            return Err(Undecodable::new(
+            return Err(Undecodable::coded_data(
                 "a component has impossible sampling factors or an impossible table",
             ));
         }
@@ -110,7 +109,7 @@ impl Layout {
             Fit::Cover => shown.width.min(shown.height),
             Fit::Contain => shown.width.max(shown.height),
         };
-        let needed = f64::from(Size::Large.pixels()) / if is_colour { 2.0 } else { 1.0 };
+        let needed = f64::from(600_u32) / if is_colour { 2.0 } else { 1.0 };
         let n = (1..8).find(|&n| side * n as f64 / 8.0 >= needed).unwrap_or(8);
         let (width, height) = (across.samples(own.0, n), down.samples(own.1, n));
         let scale = n as f64 / 8.0;

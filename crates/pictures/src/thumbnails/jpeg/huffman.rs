@@ -122,7 +122,7 @@ impl Table {
     /// From the 16 counts of codes of each length and the symbols (T.81, B.2.4.2).
     pub(super) fn new(class: Class, counts: &[u8; 16], symbols: &[u8]) -> Result<Table, Undecodable> {
         if class == Class::Dc && symbols.iter().any(|&size| size > 15) {
-            return Err(Undecodable::new("a Huffman table has a DC difference of over 15 bits"));
+            return Err(Undecodable::coded_data("a Huffman table has a DC difference of over 15 bits"));
         }
         let mut table = Table {
             class,
@@ -141,7 +141,7 @@ impl Table {
                 place += 1;
             }
             if code > 1 << length {
-                return Err(Undecodable::new("a Huffman table has too many codes"));
+                return Err(Undecodable::coded_data("a Huffman table has too many codes"));
             }
             table.limits[length as usize] = code << (16 - length);
         }

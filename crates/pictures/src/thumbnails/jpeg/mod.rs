@@ -62,7 +62,7 @@ pub(crate) fn cost(jpeg: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
             return Ok(decoded + jpeg.len() as u64);
         }
     }
-    Err(Undecodable::new("the JPEG has no frame"))
+    Err(Undecodable::coded_data("the JPEG has no frame"))
 }
 
 /// As if all of it had to be RGB, which becomes pixels of three bytes before it is scaled.
@@ -114,19 +114,19 @@ impl Decoder {
                 DHT => read_huffman(data, &mut self.tables)?,
                 DRI => match *data {
                     [high, low] => self.tables.restart_interval = u16::from_be_bytes([high, low]).into(),
-                    _ => return Err(Undecodable::new("a restart interval has a wrong length")),
+                    _ => return Err(Undecodable::coded_data("a restart interval has a wrong length")),
                 },
                 SOS => rest = self.read_scan(data, rest)?,
                 _ if is_frame(marker) => self.read_frame(marker, data)?,
                 _ => self.metadata.read(marker, data),
             }
         }
-        Err(Undecodable::new("the JPEG is cut short"))
+        Err(Undecodable::coded_data("the JPEG is cut short"))
     }
 
     fn read_frame(&mut self, marker: u8, data: &[u8]) -> Result<(), Undecodable> {
         if self.frame.is_some() {
-            return Err(Undecodable::new("the JPEG has two frames"));
+            return Err(Undecodable::coded_data("the JPEG has two frames"));
         }
         let frame = Frame::read(marker, data, self.max_pixels)?;
         let model = self.metadata.model(&frame);
@@ -140,10 +140,11 @@ impl Decoder {
     }
 
     fn read_scan<'a>(&mut self, data: &[u8], rest: &'a [u8]) -> Result<&'a [u8], Undecodable> {
-        let frame = self.frame.as_ref().ok_or_else(|| Undecodable::new("a scan comes before the frame"))?;
+        let frame =
+            self.frame.as_ref().ok_or_else(|| Undecodable::coded_data("a scan comes before the frame"))?;
         self.scans += 1;
         if self.scans > MAX_SCANS {
-            return Err(Undecodable::new("too many scans"));
+            return Err(Undecodable::coded_data("too many scans"));
         }
         let scan = Scan::read(data, frame)?;
         if scan.begins_picture() {
@@ -155,9 +156,9 @@ impl Decoder {
     }
 
     fn finish(mut self) -> Result<Picture, Undecodable> {
-        let frame = self.frame.take().ok_or_else(|| Undecodable::new("the JPEG has no frame"))?;
+        let frame = self.frame.take().ok_or_else(|| Undecodable::coded_data("the JPEG has no frame"))?;
         if self.begun.contains(&false) {
-            return Err(Undecodable::new("a component has no scan"));
+            return Err(Undecodable::coded_data("a component has no scan"));
         }
         let model = self.metadata.model(&frame);
         let mut planes = Vec::new();
@@ -165,11 +166,11 @@ impl Decoder {
             channel.finish();
             let (width, height) = channel.layout.plane();
             let pixels = GrayImage::from_raw(width, height, channel.plane);
-            let pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
+            let pixels = pixels.ok_or_else(|| Undecodable::coded_data("a plane has too few samples"))?;
             planes.push((pixels, channel.layout.visible));
         }
         let channels =
-            to_channels(planes, model).ok_or_else(|| Undecodable::new("a component is missing"))?;
+            to_channels(planes, model).ok_or_else(|| Undecodable::coded_data("a component is missing"))?;
         Ok(Picture {
             channels,
             dimensions: (frame.width, frame.height),
@@ -225,7 +226,7 @@ fn is_frame(marker: u8) -> bool {
 
 /// T.81, B.2.4.1.
 fn read_quantization(mut data: &[u8], tables: &mut Tables) -> Result<(), Undecodable> {
-    let wrong = || Undecodable::new("a quantization table makes no sense");
+    let wrong = || Undecodable::coded_data("a quantization table makes no sense");
     while let Some((&kind, rest)) = data.split_first() {
         let (wide, number) = (kind >> 4, usize::from(kind & 0x0f));
         let length = if wide == 0 { 64 } else { 128 };
@@ -246,7 +247,7 @@ fn read_quantization(mut data: &[u8], tables: &mut Tables) -> Result<(), Undecod
 
 /// T.81, B.2.4.2.
 fn read_huffman(mut data: &[u8], tables: &mut Tables) -> Result<(), Undecodable> {
-    let wrong = || Undecodable::new("a Huffman table makes no sense");
+    let wrong = || Undecodable::coded_data("a Huffman table makes no sense");
     while let Some((&kind, rest)) = data.split_first() {
         let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(wrong)?;
         let total: usize = counts.iter().map(|&count| usize::from(count)).sum();

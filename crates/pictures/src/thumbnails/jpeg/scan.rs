@@ -36,7 +36,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn read(data: &[u8], frame: &Frame) -> Result<Scan, Undecodable> {
-        let cut = || Undecodable::new("a scan header is cut short");
+        let cut = || Undecodable::coded_data("a scan header is cut short");
         let (&count, rest) = data.split_first().ok_or_else(cut)?;
         let Some((parts, &[first, last, bits])) = rest.split_at_checked(usize::from(count) * 2) else {
             return Err(cut());
@@ -44,7 +44,7 @@ impl Scan {
         let find = |name| frame.components.iter().position(|component| component.name == name);
         let parts = parts.chunks_exact(2).map(|part| {
             let component = find(part[0])
-                .ok_or_else(|| Undecodable::new("a scan has a component that the frame has not"));
+                .ok_or_else(|| Undecodable::coded_data("a scan has a component that the frame has not"));
             Ok((component?, usize::from(part[1] >> 4), usize::from(part[1] & 0x0f)))
         });
         let parts: Vec<_> = parts.collect::<Result<_, Undecodable>>()?;
@@ -55,7 +55,7 @@ impl Scan {
         let scan = Scan { parts, first, last, high, low };
         let sensible = !frame.progressive || scan.is_sensible_progression();
         if scan.parts.is_empty() || repeated || !sensible {
-            return Err(Undecodable::new("a scan header makes no sense"));
+            return Err(Undecodable::coded_data("a scan header makes no sense"));
         }
         Ok(scan)
     }
@@ -105,14 +105,14 @@ pub(super) fn decode(
             decode_sequential(scan, tables, channels, &mut bits, span)?;
         }
         if bits.is_broken() {
-            return Err(Undecodable::new("a scan is damaged or cut short"));
+            return Err(Undecodable::coded_data("a scan is damaged or cut short"));
         }
         from = to;
         if from == units {
             return Ok(at);
         }
         if data.get(at..at + 2) != Some(&[0xff, 0xd0 + restarts % 8]) {
-            return Err(Undecodable::new("a restart marker is missing"));
+            return Err(Undecodable::coded_data("a restart marker is missing"));
         }
         restarts = restarts.wrapping_add(1);
         at += 2;
@@ -182,7 +182,7 @@ fn for_each_block(
 }
 
 fn missing_table() -> Undecodable {
-    Undecodable::new("a Huffman table is missing")
+    Undecodable::coded_data("a Huffman table is missing")
 }
 
 fn table(tables: &[Option<Table>; 4], number: usize) -> Result<&Table, Undecodable> {
