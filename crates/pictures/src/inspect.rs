@@ -1,3 +1,2 @@
-pub(crate) mod jpeg;
 pub(crate) mod webp;
 pub(crate) use crate::inspected::{Inspected, check_size};

@@ -22,6 +22,7 @@ mod format;
 mod gif;
 mod inspect;
 mod inspected;
+mod jpeg;
 pub mod memory;
 mod picture;
 mod png;
@@ -43,7 +44,7 @@ pub use picture::Fit;
 
 /// What the walk over a picture's structure found.
 enum Structure<'a> {
-    Jpeg(&'a [u8], Inspected),
+    Jpeg(jpeg::Structure<'a>),
     Png(png::Structure<'a>),
     Gif(gif::Structure<'a>),
     WebP(&'a [u8], Inspected),
@@ -53,7 +54,7 @@ impl<'a> Structure<'a> {
     /// Walks a whole file. The time it takes grows with the length of `bytes`, whatever they are.
     fn read(bytes: &'a [u8], max_pixels: u64) -> Result<Structure<'a>, InspectError> {
         Ok(match format_of(bytes).ok_or(InspectError::UnknownFormat)? {
-            Format::Jpeg => Structure::Jpeg(bytes, inspect::jpeg::inspect(bytes, max_pixels)?),
+            Format::Jpeg => Structure::Jpeg(jpeg::read(bytes, max_pixels)?),
             Format::Png => Structure::Png(png::read(bytes, max_pixels)?),
             Format::Gif => Structure::Gif(gif::read(bytes, max_pixels)?),
             Format::WebP => Structure::WebP(bytes, inspect::webp::inspect(bytes, max_pixels)?),
@@ -62,7 +63,7 @@ impl<'a> Structure<'a> {
 
     fn inspected(&self) -> Inspected {
         match self {
-            Structure::Jpeg(_, inspected) => *inspected,
+            Structure::Jpeg(jpeg) => jpeg.inspected(),
             Structure::Png(png) => png.inspected(),
             Structure::Gif(gif) => gif.inspected(),
             Structure::WebP(_, inspected) => *inspected,
@@ -70,9 +71,9 @@ impl<'a> Structure<'a> {
     }
 
     /// The bytes that [`Structure::decode`] holds at its peak, for either fit.
-    fn memory(&self, _side: u32) -> u64 {
+    fn memory(&self, side: u32) -> u64 {
         match self {
-            Structure::Jpeg(bytes, _) => thumbnails::jpeg::cost(bytes, u64::MAX).unwrap_or(u64::MAX),
+            Structure::Jpeg(jpeg) => jpeg.memory(side),
             Structure::Png(png) => png.memory(),
             Structure::Gif(gif) => gif.memory(),
             Structure::WebP(bytes, _) => thumbnails::webp::cost(bytes, u64::MAX).unwrap_or(u64::MAX),
@@ -82,7 +83,7 @@ impl<'a> Structure<'a> {
     /// Decodes the picture, or the first frame of an animation.
     fn decode(&self, target: Target) -> Result<Picture, Undecodable> {
         match self {
-            Structure::Jpeg(bytes, _) => thumbnails::jpeg::decode(bytes, target.fit, u64::MAX),
+            Structure::Jpeg(jpeg) => jpeg.decode(target),
             Structure::Png(png) => png.decode(target),
             Structure::Gif(gif) => gif.decode(target),
             Structure::WebP(bytes, _) => thumbnails::webp::decode(bytes, target.fit, u64::MAX),
@@ -92,7 +93,7 @@ impl<'a> Structure<'a> {
 
 /// The format whose signature the bytes begin with.
 fn format_of(bytes: &[u8]) -> Option<Format> {
-    if bytes.starts_with(&inspect::jpeg::SIGNATURE) {
+    if bytes.starts_with(&jpeg::SIGNATURE) {
         Some(Format::Jpeg)
     } else if bytes.starts_with(png::SIGNATURE) {
         Some(Format::Png)

@@ -1,28 +1,29 @@
 //! Progressive scans of AC coefficients (T.81, G.1.2): a band of each block, first roughly, then a bit at a time.
 
-use super::channel::{Channel, kept};
-use super::huffman::{Bits, END_OF_BLOCK, Table};
-use super::scan::{Scan, Span};
+use crate::channel::{Channel, kept};
+use crate::decode::Interval;
+use crate::huffman::{Bits, END_OF_BLOCK, Table};
+use crate::scan::Band;
 
-/// A progressive scan of AC coefficients.
-pub(super) struct Band<'a> {
-    pub scan: &'a Scan,
-    pub ac: &'a Table,
+/// A progressive scan of AC coefficients of one component.
+pub(crate) struct AcScan<'a> {
+    pub(crate) band: Band,
+    pub(crate) codes: &'a Table,
 }
 
-impl Band<'_> {
+impl AcScan<'_> {
     /// The first scan of a band (T.81, G.1.2.2).
-    pub(super) fn begin(&self, channel: &mut Channel, bits: &mut Bits, span: Span) {
-        let (first, last, low, n) = (self.scan.first, self.scan.last, self.scan.low, channel.layout.n);
-        let mut unit = span.from;
-        while unit < span.to && !bits.is_broken() {
-            let (column, row) = (unit % span.columns, unit / span.columns);
+    pub(crate) fn begin(&self, channel: &mut Channel, bits: &mut Bits, interval: Interval) {
+        let (first, last, low, n) = (self.band.first, self.band.last, self.band.low, channel.layout.n);
+        let mut unit = interval.from;
+        while unit < interval.to && !bits.is_broken() {
+            let (column, row) = (unit % interval.columns, unit / interval.columns);
             let place = channel.layout.place(column, row);
             let mut nonzero = 0;
             let mut k = first - 1;
             let mut ended = 0;
             while k < last {
-                let symbol = self.ac.next(bits);
+                let symbol = self.codes.next(bits);
                 k += symbol.advance;
                 if k >= END_OF_BLOCK {
                     ended = end_of_band(symbol.value, bits) - 1;
@@ -47,20 +48,20 @@ impl Band<'_> {
             // The blocks whose band ends with this one's have no bits at all.
             unit = unit.saturating_add(1).saturating_add(ended);
         }
-        if unit > span.to {
+        if unit > interval.to {
             bits.mark_corrupt();
         }
     }
 
     /// A further bit for the coefficients of a band (T.81, G.1.2.3).
-    pub(super) fn refine(&self, channel: &mut Channel, bits: &mut Bits, span: Span) {
-        let (first, last) = (self.scan.first, self.scan.last);
+    pub(crate) fn refine(&self, channel: &mut Channel, bits: &mut Bits, interval: Interval) {
+        let (first, last) = (self.band.first, self.band.last);
         let mut ended = 0;
-        for unit in span.from..span.to {
+        for unit in interval.from..interval.to {
             if bits.is_broken() {
                 return;
             }
-            let (column, row) = (unit % span.columns, unit / span.columns);
+            let (column, row) = (unit % interval.columns, unit / interval.columns);
             let block = channel.block(column, row);
             let mut k = first;
             if ended == 0 {
@@ -89,10 +90,10 @@ impl Band<'_> {
         place: Option<usize>,
         k: &mut usize,
     ) -> u32 {
-        let (last, low) = (self.scan.last, self.scan.low);
+        let (last, low) = (self.band.last, self.band.low);
         let n = channel.layout.n;
         while *k <= last {
-            let symbol = self.ac.next(bits);
+            let symbol = self.codes.next(bits);
             if symbol.advance >= END_OF_BLOCK {
                 return end_of_band(symbol.value, bits);
             }
@@ -141,7 +142,7 @@ impl Band<'_> {
             let bit = bits.take(1) as i16;
             if channel.used >> k & 1 == 1 {
                 let coefficient = &mut channel.coefficients[place * n * n + kept(k, n)];
-                *coefficient = coefficient.wrapping_add((bit << self.scan.low) * coefficient.signum());
+                *coefficient = coefficient.wrapping_add((bit << self.band.low) * coefficient.signum());
             }
         }
     }

@@ -7,18 +7,18 @@
 use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 /// The coefficients of a block, dequantised, 8 to a row of growing vertical frequency.
-pub(super) type Block = [f32; 64];
+pub(crate) type Block = [f32; 64];
 
 /// An inverse DCT to `n` samples a side.
-pub(super) struct Idct {
-    pub n: usize,
+pub(crate) struct Idct {
+    pub(crate) n: usize,
     /// What coefficient `u` adds to sample `x`, by `x` and by `u`.
     by_sample: [[f32; 8]; 8],
     by_coefficient: [[f32; 8]; 8],
 }
 
 impl Idct {
-    pub(super) fn new(n: usize) -> Idct {
+    pub(crate) fn new(n: usize) -> Idct {
         let mut idct = Idct { n, by_sample: [[0.0; 8]; 8], by_coefficient: [[0.0; 8]; 8] };
         for x in 0..n {
             for u in 0..n {
@@ -32,7 +32,7 @@ impl Idct {
     }
 
     /// Writes the block's samples to the plane, whose rows are `stride` apart and which starts at the block.
-    pub(super) fn write(&self, block: &Block, plane: &mut [u8], stride: usize) {
+    pub(crate) fn write(&self, block: &Block, plane: &mut [u8], stride: usize) {
         match self.n {
             1 => self.write_flat(block[0], plane, stride),
             2 => self.transform::<2, 4>(block, plane, stride),
@@ -46,7 +46,7 @@ impl Idct {
     }
 
     /// The same for a block that has a DC coefficient alone, as every fourth of a photograph has.
-    pub(super) fn write_flat(&self, dc: f32, plane: &mut [u8], stride: usize) {
+    pub(crate) fn write_flat(&self, dc: f32, plane: &mut [u8], stride: usize) {
         let sample = to_sample(dc / 8.0);
         for row in plane.chunks_mut(stride).take(self.n) {
             row.iter_mut().take(self.n).for_each(|to| *to = sample);
@@ -80,4 +80,28 @@ impl Idct {
 #[inline(always)]
 fn to_sample(value: f32) -> u8 {
     ((value + 128.0).clamp(0.0, 255.0) + 8_388_608.0).to_bits() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scaled_block_is_the_average_of_the_full_one() {
+        let mut block: Block = [0.0; 64];
+        (block[0], block[1], block[8], block[9]) = (300.0, -120.0, 90.0, 40.0);
+        let mut full = [0; 64];
+        Idct::new(8).write(&block, &mut full, 8);
+        for n in [1, 2, 4, 8] {
+            let mut scaled = vec![0; n * n];
+            Idct::new(n).write(&block, &mut scaled, n);
+            let step = 8 / n;
+            for (i, sample) in scaled.into_iter().enumerate() {
+                let corner = i / n * step * 8 + i % n * step;
+                let covered = (0..step * step).map(|j| u32::from(full[corner + j / step * 8 + j % step]));
+                let average = (covered.sum::<u32>() / (step * step) as u32) as u8;
+                assert!(sample.abs_diff(average) <= 3, "{n}: {sample} for {average} at {i}");
+            }
+        }
+    }
 }

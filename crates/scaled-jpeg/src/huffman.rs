@@ -1,21 +1,21 @@
 //! The bits of a scan, and the Huffman codes in them (T.81, annexes C and F).
 //!
-//! A thumbnail of a large photograph is mostly this: two million codes for 24 megapixels, most of them 2 to 8 bits long
-//! with a magnitude of 1 to 3 bits behind. So one look into a table answers with the code and its magnitude together.
+//! Decoding a large photograph to a small size is mostly this: two million codes for 24 megapixels, most of them 2 to 8 bits
+//! long, with a magnitude of 1 to 3 bits behind. So one look into a table gives the code and its magnitude together.
 
-use crate::error::Undecodable;
+use crate::tables::HuffmanCodes;
 
 /// How far the table looks ahead: 4 KiB a table, and 19 of 20 codes of a photograph with their magnitudes.
 const LOOKUP_BITS: u32 = 10;
 
-/// What [`Symbol::advance`] is, or more, at the end of a block.
-pub(super) const END_OF_BLOCK: usize = 128;
+/// The [`Symbol::advance`] of an end of block: further than any coefficient.
+pub(crate) const END_OF_BLOCK: usize = 128;
 
-/// The entry's code is known, and its magnitude is longer than the table looks ahead.
+/// A flag in [`Entry::bits`]: the code is known, and its magnitude is longer than the table looks ahead.
 const MAGNITUDE_FOLLOWS: u8 = 0x40;
 
-/// Takes bits off the front of a stretch of coded data. What lies past its end reads as zeros and counts as a fault.
-pub(super) struct Bits<'a> {
+/// Takes bits off the front of coded data. Bits past its end read as zeros and make the data broken.
+pub(crate) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
     window: u64,
@@ -25,7 +25,7 @@ pub(super) struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     /// `data` without stuffed bytes.
-    pub(super) fn new(data: &'a [u8]) -> Bits<'a> {
+    pub(crate) fn new(data: &'a [u8]) -> Bits<'a> {
         Bits { data, at: 0, window: 0, count: 0, corrupt: false }
     }
 
@@ -64,43 +64,57 @@ impl<'a> Bits<'a> {
 
     /// Takes up to 16 bits.
     #[inline(always)]
-    pub(super) fn take(&mut self, bits: u32) -> usize {
+    pub(crate) fn take(&mut self, bits: u32) -> usize {
         self.refill();
         let taken = self.peek(bits);
         self.consume(bits);
         taken
     }
 
-    /// Whether anything was read that cannot be: an undefined code, or past the end.
-    pub(super) fn is_broken(&self) -> bool {
+    /// Whether an undefined code was read, or bits past the end.
+    pub(crate) fn is_broken(&self) -> bool {
         self.corrupt || self.at * 8 > self.data.len() * 8 + self.count as usize
     }
 
-    pub(super) fn mark_corrupt(&mut self) {
+    pub(crate) fn mark_corrupt(&mut self) {
         self.corrupt = true;
     }
 }
 
 /// A code with the value that it announces.
-pub(super) struct Symbol {
-    /// Coefficients to move on by, this one included; [`END_OF_BLOCK`] or more at an end of block.
-    pub advance: usize,
+pub(crate) struct Symbol {
+    /// Coefficients to move on by, this one included; [`END_OF_BLOCK`] at an end of block.
+    pub(crate) advance: usize,
     /// The coefficient, or at an end of block the number of bits that say how many blocks end.
-    pub value: i32,
+    pub(crate) value: i32,
 }
 
+/// What the table has for some next bits. Packed into four bytes, because looking it up is the hot loop.
 #[derive(Clone, Copy, Default)]
 struct Entry {
+    /// As [`Symbol::value`], or the bits of the magnitude that follows.
     value: i16,
+    /// As [`Symbol::advance`].
     advance: u8,
-    /// The bits to consume, and perhaps [`MAGNITUDE_FOLLOWS`], with the magnitude's bits as the value. 0 for a code that is
-    /// too long for the table.
+    /// The bits to consume, and perhaps [`MAGNITUDE_FOLLOWS`]. 0 for a code that is too long for the table.
     bits: u8,
 }
 
-/// What a table's codes stand for.
+impl Entry {
+    /// A code of `length` bits and its magnitude, both within the bits looked at.
+    fn whole(advance: u8, value: i32, bits: u32) -> Entry {
+        Entry { value: value as i16, advance, bits: bits as u8 }
+    }
+
+    /// A code whose magnitude of `size` bits is still to be read.
+    fn before_magnitude(advance: u8, size: u32, length: u32) -> Entry {
+        Entry { value: size as i16, advance, bits: length as u8 | MAGNITUDE_FOLLOWS }
+    }
+}
+
+/// What the codes of a table stand for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// A difference of DC coefficients.
     Dc,
     /// A run of zeros and an AC coefficient.
@@ -108,44 +122,38 @@ pub(super) enum Class {
 }
 
 /// One Huffman table.
-pub(super) struct Table {
+pub(crate) struct Table {
     class: Class,
     lookup: Box<[Entry; 1 << LOOKUP_BITS]>,
     symbols: Vec<u8>,
-    /// For each length, the first code past those of that length or shorter, brought to 16 bits.
+    /// For each length, the first code past all codes of that length or shorter, shifted to 16 bits.
     limits: [u32; 17],
     /// For each length, what to add to a code to get its symbol's place.
     offsets: [i32; 17],
 }
 
 impl Table {
-    /// From the 16 counts of codes of each length and the symbols (T.81, B.2.4.2).
-    pub(super) fn new(class: Class, counts: &[u8; 16], symbols: &[u8]) -> Result<Table, Undecodable> {
-        if class == Class::Dc && symbols.iter().any(|&size| size > 15) {
-            return Err(Undecodable::coded_data("a Huffman table has a DC difference of over 15 bits"));
-        }
+    /// From codes that were checked when they were defined: they are not too many.
+    pub(crate) fn new(class: Class, codes: &HuffmanCodes) -> Table {
         let mut table = Table {
             class,
             lookup: Box::new([Entry::default(); 1 << LOOKUP_BITS]),
-            symbols: symbols.to_vec(),
+            symbols: codes.symbols.to_vec(),
             limits: [0; 17],
             offsets: [0; 17],
         };
         let (mut code, mut place) = (0_u32, 0_usize);
-        for length in 1..=16 {
+        for (length, &count) in (1_u32..).zip(codes.counts) {
             code <<= 1;
             table.offsets[length as usize] = place as i32 - code as i32;
-            for &symbol in symbols.iter().skip(place).take(counts[length as usize - 1].into()) {
+            for &symbol in codes.symbols.iter().skip(place).take(count.into()) {
                 table.fill_lookup(code, length, symbol);
                 code += 1;
                 place += 1;
             }
-            if code > 1 << length {
-                return Err(Undecodable::coded_data("a Huffman table has too many codes"));
-            }
             table.limits[length as usize] = code << (16 - length);
         }
-        Ok(table)
+        table
     }
 
     fn fill_lookup(&mut self, code: u32, length: u32, symbol: u8) {
@@ -154,19 +162,14 @@ impl Table {
         let first = (code << spare) as usize;
         for (low, entry) in self.lookup.iter_mut().skip(first).take(1 << spare).enumerate() {
             *entry = match spare.checked_sub(size) {
-                _ if usize::from(advance) >= END_OF_BLOCK => {
-                    Entry { value: size as i16, advance, bits: length as u8 }
-                }
-                Some(rest) => {
-                    let value = signed(low >> rest, size) as i16;
-                    Entry { value, advance, bits: (length + size) as u8 }
-                }
-                None => Entry { value: size as i16, advance, bits: length as u8 | MAGNITUDE_FOLLOWS },
+                _ if usize::from(advance) == END_OF_BLOCK => Entry::whole(advance, size as i32, length),
+                Some(rest) => Entry::whole(advance, signed(low >> rest, size), length + size),
+                None => Entry::before_magnitude(advance, size, length),
             };
         }
     }
 
-    /// How far a symbol moves on, and the bits of its magnitude.
+    /// How far a symbol moves on, and the bits of its magnitude or, at an end of block, of the number of blocks.
     fn meaning(&self, symbol: u8) -> (u8, u32) {
         let (run, size) = (symbol >> 4, u32::from(symbol & 0x0f));
         match (self.class, run, size) {
@@ -179,7 +182,7 @@ impl Table {
 
     /// Reads a code and its magnitude.
     #[inline(always)]
-    pub(super) fn next(&self, bits: &mut Bits) -> Symbol {
+    pub(crate) fn next(&self, bits: &mut Bits) -> Symbol {
         bits.refill();
         let entry = self.lookup[bits.peek(LOOKUP_BITS)];
         if (1..MAGNITUDE_FOLLOWS).contains(&entry.bits) {
@@ -197,7 +200,7 @@ impl Table {
                 (entry.advance, entry.value as u32)
             }
         };
-        if usize::from(advance) >= END_OF_BLOCK {
+        if usize::from(advance) == END_OF_BLOCK {
             return Symbol { advance: advance.into(), value: size as i32 };
         }
         let magnitude = bits.peek(size);
