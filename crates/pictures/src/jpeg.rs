@@ -13,7 +13,7 @@ use scaled_jpeg::{ColorModel, Decoded, Error, Request, read_structure};
 
 use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
-use crate::inspect::Inspected;
+use crate::inspected::Inspected;
 use crate::picture::{Channels, Fit, Picture, Plane, Region, Target, orientation, visible};
 
 /// SOI and the first byte of the marker that must follow it.
@@ -72,8 +72,8 @@ impl Structure<'_> {
     }
 
     pub(crate) fn decode(&self, target: Target) -> Result<Picture, Undecodable> {
-        let decoded = self.jpeg.decode(&self.request(target)).map_err(Undecodable::new)?;
-        let channels = to_channels(decoded).ok_or_else(|| Undecodable::new("a plane is missing"))?;
+        let decoded = self.jpeg.decode(&self.request(target)).map_err(Undecodable::coded_data)?;
+        let channels = to_channels(decoded).ok_or_else(|| Undecodable::coded_data("a plane is missing"))?;
         Ok(Picture {
             channels,
             dimensions: self.dimensions(),

@@ -30,7 +30,7 @@ const LEAST_FRAME_BYTES: usize = 32;
 /// The longest side of a lossless picture. Where there is no VP8X chunk to say it, the worker's decoder takes it for 0.
 const LONGEST_LOSSLESS_SIDE: u32 = 16_384;
 
-pub(super) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
+pub(crate) fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     let mut file = Cursor::new(bytes, InspectError::CutShort(Format::WebP));
     let _riff = file.array::<4>()?;
     let size = usize::try_from(file.u32_le()?).unwrap_or(usize::MAX);

@@ -11,12 +11,11 @@ use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, GrayImage, ImageDecoder};
 
 use super::vp8::{self, Frame, LoopFilter};
-use crate::decode::count_pixels;
+use crate::count_pixels::count_pixels;
 use crate::error::Undecodable;
 use crate::picture::Fit;
 use crate::picture::{Channels, Plane, visible};
 use crate::picture::{Picture, orientation, together};
-use crate::size::Size;
 
 /// The header of a frame in an animation, before its own chunks.
 const FRAME_HEADER_BYTES: usize = 16;
@@ -54,7 +53,7 @@ pub(crate) fn decode(webp: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, 
     let dimensions = decoder.dimensions();
     let channels = match opaque_lossy(webp, &decoder) {
         Some(vp8) => decode_lossy(vp8, dimensions, fit)?,
-        None => together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, fit),
+        None => together(DynamicImage::from_decoder(decoder).map_err(Undecodable::coded_data)?, fit),
     };
     Ok(Picture {
         dimensions,
@@ -81,29 +80,29 @@ fn opaque_lossy<'a>(webp: &'a [u8], decoder: &WebPDecoder<Cursor<&[u8]>>) -> Opt
 /// Such a picture has no need to become RGB at full size. That the frame is as large as the canvas has been seen to.
 fn decode_lossy(vp8: &[u8], dimensions: (u32, u32), fit: Fit) -> Result<Channels<Plane>, Undecodable> {
     let shown = visible(dimensions, fit);
-    let reduction = shown.width.max(shown.height) / f64::from(Size::Large.pixels());
+    let reduction = shown.width.max(shown.height) / f64::from(600_u32);
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Full } else { LoopFilter::Skip };
     let Frame { y, u, v } = vp8::decode(vp8, filter)?;
     let plane = |plane: vp8::Plane, of_luma: f64| {
         let visible = shown.scaled(of_luma, of_luma).within(plane.width, plane.height);
         let pixels = GrayImage::from_raw(plane.width, plane.height, plane.samples);
-        let pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
+        let pixels = pixels.ok_or_else(|| Undecodable::coded_data("a plane has too few samples"))?;
         Ok::<_, Undecodable>(Plane { pixels: pixels.into(), visible, limited_range: true })
     };
     Ok(Channels::YCbCr([plane(y, 1.0)?, plane(u, 0.5)?, plane(v, 0.5)?]))
 }
 
 fn open(webp: &[u8], max_pixels: u64) -> Result<WebPDecoder<Cursor<&[u8]>>, Undecodable> {
-    let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::new)?;
+    let decoder = WebPDecoder::new(Cursor::new(webp)).map_err(Undecodable::coded_data)?;
     let canvas = decoder.dimensions();
     count_pixels(canvas, max_pixels)?;
     // Of such a frame image-webp 0.2.4 takes bytes of its content for a chunk's header, and what they name for the picture.
     if !decoder.has_animation() && chunk(webp, b"ANMF").is_some() {
-        return Err(Undecodable::new("a picture that does not move has a frame of an animation"));
+        return Err(Undecodable::coded_data("a picture that does not move has a frame of an animation"));
     }
     let lossy = lossy_frame(webp, decoder.has_animation(), canvas);
     if lossy.is_some_and(|(place, vp8)| own_dimensions(vp8).is_some_and(|own| own != place)) {
-        return Err(Undecodable::new("a lossy frame has other dimensions than its place"));
+        return Err(Undecodable::coded_data("a lossy frame has other dimensions than its place"));
     }
     Ok(decoder)
 }

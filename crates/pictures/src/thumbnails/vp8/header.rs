@@ -70,7 +70,7 @@ pub(super) fn parse(vp8: &[u8], filter: LoopFilter) -> Result<Header<'_>, Undeco
     let (width, height, first_bytes) = parse_clear(vp8)?;
     let after = &vp8[CLEAR_BYTES..];
     if first_bytes > after.len() {
-        return Err(Undecodable::new("the WebP ends in its first partition"));
+        return Err(Undecodable::coded_data("the WebP ends in its first partition"));
     }
     let (first, after) = after.split_at(first_bytes);
     let mut bits = BoolDecoder::new(first);
@@ -88,7 +88,7 @@ pub(super) fn parse(vp8: &[u8], filter: LoopFilter) -> Result<Header<'_>, Undeco
     let coefficients = parse_coefficients(&mut bits);
     let coded_probability = bits.read_flag().then(|| bits.read_number(8));
     if bits.ran_out() {
-        return Err(Undecodable::new("the WebP's first partition ends in its header"));
+        return Err(Undecodable::coded_data("the WebP's first partition ends in its header"));
     }
     Ok(Header {
         width,
@@ -107,20 +107,20 @@ pub(super) fn parse(vp8: &[u8], filter: LoopFilter) -> Result<Header<'_>, Undeco
 /// WebP has no use for them.
 pub(super) fn parse_clear(vp8: &[u8]) -> Result<(u32, u32, usize), Undecodable> {
     let &[t0, t1, t2, s0, s1, s2, w0, w1, h0, h1, ..] = vp8 else {
-        return Err(Undecodable::new("the WebP ends in its header"));
+        return Err(Undecodable::coded_data("the WebP ends in its header"));
     };
     let tag = u32::from_le_bytes([t0, t1, t2, 0]);
     let (inter_frame, version, shown) = (tag & 1 == 1, tag >> 1 & 7, tag >> 4 & 1 == 1);
     if inter_frame || version > 3 || !shown {
-        return Err(Undecodable::new("the WebP does not begin with a frame of its own to show"));
+        return Err(Undecodable::coded_data("the WebP does not begin with a frame of its own to show"));
     }
     if [s0, s1, s2] != START_CODE {
-        return Err(Undecodable::new("the WebP has no start code"));
+        return Err(Undecodable::coded_data("the WebP has no start code"));
     }
     let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
     let (width, height) = (side(w0, w1), side(h0, h1));
     if width == 0 || height == 0 {
-        return Err(Undecodable::new("the WebP has no pixels"));
+        return Err(Undecodable::coded_data("the WebP has no pixels"));
     }
     Ok((width, height, (tag >> 5) as usize))
 }
@@ -213,7 +213,7 @@ fn strength(level: i32, sharpness: u8) -> FilterStrength {
 
 /// The partitions after the first: three bytes each for the length of all but the last, then the partitions (section 9.5).
 fn split_partitions(bytes: &[u8], count: usize) -> Result<Vec<BoolDecoder<'_>>, Undecodable> {
-    let too_short = || Undecodable::new("the WebP ends before its last partition");
+    let too_short = || Undecodable::coded_data("the WebP ends before its last partition");
     let (lengths, mut rest) = bytes.split_at_checked(3 * (count - 1)).ok_or_else(too_short)?;
     let mut partitions = Vec::with_capacity(count);
     for length in lengths.chunks_exact(3) {

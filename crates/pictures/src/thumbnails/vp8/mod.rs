@@ -87,7 +87,9 @@ pub(super) fn decode(vp8: &[u8], filter: LoopFilter) -> Result<Frame, Undecodabl
             band.store(&mut planes, (column, row));
         }
         if header.modes.ran_out() || partition.ran_out() {
-            return Err(Undecodable::new(format!("the WebP ends in row {row} of {rows} of its macroblocks")));
+            return Err(Undecodable::coded_data(format!(
+                "the WebP ends in row {row} of {rows} of its macroblocks"
+            )));
         }
         planes.filter_row(row, &band.filters, header.simple_filter);
     }
