@@ -1,5 +1,7 @@
 //! The fixtures, and pictures made by an encoder in Rust.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use jpeg_encoder::{ColorType, Encoder};
 use samples::mutate::Random;
 use scaled_jpeg::ColorModel;
