@@ -1,5 +1,7 @@
 //! What the walk over the markers finds, and what it refuses.
 
+#![allow(clippy::unwrap_used)]
+
 mod pictures;
 
 use pictures::{find_marker, fixture, flat_progressive, noise};
