@@ -95,7 +95,7 @@ fn draw((width, height): (u16, u16), progressive: bool) -> (String, Vec<u8>) {
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
     encoder.set_progressive(progressive);
     encoder.encode(&pixels, width, height, ColorType::Rgb).expect("the encoder takes the picture");
-    let megapixels = pixels.len() / 3_000_000;
+    let megapixels = pixels.len() as f64 / 3e6;
     let kind = if progressive { "progressive" } else { "baseline" };
-    (format!("{megapixels:2} Mpx, {kind}, {} KiB", jpeg.len() / 1024), jpeg)
+    (format!("{megapixels:4.1} Mpx, {kind}, {} KiB", jpeg.len() / 1024), jpeg)
 }
