@@ -171,9 +171,10 @@ fn chunks(mut rest: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
 mod tests {
     use image::{Rgb, RgbImage};
 
+    use crate::Fit;
     use crate::format::ThumbnailFormat::Png;
     use crate::tests::pictures::{WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended};
-    use crate::{Fit, cost, make};
+    use crate::tests::{cost, make};
 
     fn large(original: &[u8]) -> RgbImage {
         let [.., large] = make(original, Png, Fit::Cover, 40_000_000).unwrap().files;
