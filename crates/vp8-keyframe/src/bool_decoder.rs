@@ -1,14 +1,15 @@
-//! The arithmetic decoder that every bit of a frame but its first ten bytes comes through (RFC 6386, section 7).
+//! The arithmetic decoder (RFC 6386, section 7). Everything in a frame but its first ten bytes is coded for it.
 //!
-//! A *bool* is coded with the probability, out of 256, that it is false. The decoder holds a range and a value below it; a
-//! probability splits the range in two, and the part that the value lies in is the answer and the next range. This one
-//! keeps up to 64 bits of the value at hand, so it looks for new bytes once in some fifty bools.
+//! A *bool* is coded with the probability, out of 256, that it is false. The decoder holds a range and a value below it. A
+//! probability splits the range in two. The part that the value lies in is the answer, and the next range. This decoder
+//! loads up to 56 bits of the value at a time, so it loads once in some fifty bools.
 
-/// What [`BoolDecoder::spare`] is when there was nothing more to load: more zeros than anyone will read before it is noticed.
+/// The value of [`BoolDecoder::spare`] once there is nothing more to load. It stands for more zeros than are read before a
+/// caller asks [`BoolDecoder::ran_out`].
 const RAN_OUT: i32 = 1 << 30;
 
-/// How often a range doubles until it is at least 128 again, by the range less 1. It is looked up because the instruction
-/// that counts zeros is slow on some machines, and waited for at every bool.
+/// How often a range doubles until it is at least 128 again, by the range less 1. A table, because the instruction that counts
+/// zeros is slow on some machines and every bool waits for it.
 const SHIFTS: [u8; 256] = {
     let mut shifts = [0; 256];
     let mut range = 1;
@@ -19,40 +20,39 @@ const SHIFTS: [u8; 256] = {
     shifts
 };
 
-/// Reads bools from one partition. Past its end it reads zeros, and [`BoolDecoder::ran_out`] says so.
+/// Reads bools from one partition. Past the partition's end it reads zeros, and [`BoolDecoder::ran_out`] is true.
 #[derive(Clone, Copy)]
-pub(super) struct BoolDecoder<'a> {
+pub(crate) struct BoolDecoder<'a> {
     rest: &'a [u8],
-    /// The bits not yet used up, from the top; its first eight are what the range is compared with.
+    /// The bits that are not used up, from the top. The first eight are compared with the range.
     value: u64,
     /// The range less 1: 127 to 254.
     range: u32,
-    /// How many bits of `value` have been loaded beyond those eight. Below zero it is time to load.
+    /// How many bits of `value` are loaded beyond those eight. Below zero it is time to load.
     spare: i32,
 }
 
 impl<'a> BoolDecoder<'a> {
-    pub(super) fn new(partition: &'a [u8]) -> BoolDecoder<'a> {
+    pub(crate) fn new(partition: &'a [u8]) -> BoolDecoder<'a> {
         BoolDecoder { rest: partition, value: 0, range: 254, spare: -8 }
     }
 
-    /// Whether a bool was asked for that the partition no longer had the bits of. Encoders write every bit that a decoder
-    /// looks at, and libwebp, hence every browser, takes it for a truncated picture. To be asked at least once in a row of
-    /// macroblocks.
-    pub(super) fn ran_out(&self) -> bool {
+    /// Whether a bool needed bits from past the partition's end. Encoders write every bit that a decoder looks at, so the
+    /// partition is cut short then; libwebp and every browser see it so. Callers ask once in a row of macroblocks.
+    pub(crate) fn ran_out(&self) -> bool {
         self.spare > 64
     }
 
-    /// A bool that is false with a probability of `probability / 256`.
+    /// A bool that is false with the probability `probability / 256`.
     #[inline(always)]
-    pub(super) fn read(&mut self, probability: u8) -> bool {
+    pub(crate) fn read(&mut self, probability: u8) -> bool {
         if self.spare < 0 {
             self.load();
         }
-        // In full, range - 1 is what splits; `split` is the last number of the lower part.
+        // `split` is the last number of the lower part.
         let split = (self.range * u32::from(probability)) >> 8;
         let above = self.range - split - 1;
-        // Both shifts are looked up while it is being decided which one it takes.
+        // Both shifts are looked up before it is known which one is used, so that the look-up need not wait.
         let (shift_below, shift_above) = (SHIFTS[split as usize & 0xff], SHIFTS[above as usize & 0xff]);
         let threshold = u64::from(split + 1) << 56;
         let answer = self.value >= threshold;
@@ -63,9 +63,9 @@ impl<'a> BoolDecoder<'a> {
         answer
     }
 
-    /// `magnitude` or its negative, as likely as not. Nobody can predict this bool, so it is read without a branch.
+    /// `magnitude` or its negative, with equal probability. A branch could not be predicted, so there is none.
     #[inline(always)]
-    pub(super) fn read_sign(&mut self, magnitude: i32) -> i32 {
+    pub(crate) fn read_sign(&mut self, magnitude: i32) -> i32 {
         if self.spare < 0 {
             self.load();
         }
@@ -73,31 +73,32 @@ impl<'a> BoolDecoder<'a> {
         let threshold = u64::from(split + 1) << 56;
         let mask = u64::from(self.value >= threshold).wrapping_neg();
         self.value = (self.value - (threshold & mask)) << 1;
-        // Either part doubles once, to an even length.
+        // Either part doubles once.
         self.range = (self.range.wrapping_add(mask as u32)) | 1;
         self.spare -= 1;
         (magnitude ^ mask as i32) - mask as i32
     }
 
-    /// As likely one as the other. Headers are made of these; inlined, they would be 40 KB of the binary.
+    /// A bool that is true or false with equal probability. It is not inlined, since headers have so many that they would be
+    /// 40 KB of the binary.
     #[inline(never)]
-    pub(super) fn read_flag(&mut self) -> bool {
+    pub(crate) fn read_flag(&mut self) -> bool {
         self.read(128)
     }
 
     /// A number of `bits` bits, the most significant first.
-    pub(super) fn read_number(&mut self, bits: u32) -> u8 {
+    pub(crate) fn read_number(&mut self, bits: u32) -> u8 {
         (0..bits).fold(0, |number, _| number << 1 | u8::from(self.read_flag()))
     }
 
-    /// A number that a sign comes after.
-    pub(super) fn read_signed(&mut self, bits: u32) -> i32 {
+    /// A number of `bits` bits, then its sign.
+    pub(crate) fn read_signed(&mut self, bits: u32) -> i32 {
         let magnitude = i32::from(self.read_number(bits));
         if self.read_flag() { -magnitude } else { magnitude }
     }
 
-    /// A signed number that is there only if a flag says so.
-    pub(super) fn read_optional(&mut self, bits: u32) -> Option<i32> {
+    /// A flag, and if it is set a signed number.
+    pub(crate) fn read_optional(&mut self, bits: u32) -> Option<i32> {
         self.read_flag().then(|| self.read_signed(bits))
     }
 
@@ -113,7 +114,7 @@ impl<'a> BoolDecoder<'a> {
         }
     }
 
-    /// Takes and returns the decoder whole, so that nobody needs to have it in memory.
+    /// Takes and returns the decoder by value, so that a caller's copy can stay in registers.
     #[cold]
     #[inline(never)]
     fn load_last(mut self) -> BoolDecoder<'a> {

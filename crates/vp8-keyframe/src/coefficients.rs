@@ -1,45 +1,46 @@
-//! The coefficients of a macroblock's 4x4 blocks (RFC 6386, section 13), multiplied by their quantiser's steps.
+//! The coefficients of a macroblock's 4x4 blocks (RFC 6386, section 13), multiplied by the quantizers' steps.
 //!
-//! Half of a decode's time goes here: a file of 1 MB has some ten million bools. So the decoder's state is copied into a
+//! Half of a decode's time is spent here: a frame of 1 MB has some ten million bools. So the bool decoder is copied to a local
 //! variable that the compiler can keep in registers.
 
-use super::bool_decoder::BoolDecoder;
-use super::header::{PositionProbabilities, Segment, Steps};
-use super::tables::{EXTRA_BITS, ZIGZAG};
-use super::transform::{inverse_dct, inverse_dct_of_dc, inverse_wht};
+use crate::bool_decoder::BoolDecoder;
+use crate::header::PositionProbabilities;
+use crate::quantizers::{Quantizers, Steps};
+use crate::tables::{EXTRA_BITS, ZIGZAG};
+use crate::transform::{inverse_dct, inverse_dct_of_dc, inverse_wht};
 
 /// The coefficients of a 4x4 block, row by row.
-pub(super) type Block = [i16; 16];
+pub(crate) type Block = [i16; 16];
 
-pub(super) const LUMA_BLOCKS: usize = 16;
+pub(crate) const LUMA_BLOCKS: usize = 16;
 
-/// Kinds of block, as the probabilities are sorted.
+/// The kinds of block, as indices of the probabilities.
 const LUMA_WITHOUT_DC: usize = 0;
 const LUMA_DC: usize = 1;
 const CHROMA: usize = 2;
 const LUMA_WITH_DC: usize = 3;
 
-/// What there is to add to a block's prediction.
+/// What a block adds to its prediction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Nothing,
     OnlyDc,
     Full,
 }
 
 /// The blocks of a macroblock: sixteen of luma, four of U, four of V.
-pub(super) struct Coefficients {
-    pub blocks: [Block; 24],
-    pub contents: [Content; 24],
+pub(crate) struct Coefficients {
+    pub(crate) blocks: [Block; 24],
+    pub(crate) contents: [Content; 24],
 }
 
 impl Coefficients {
-    pub(super) const fn new() -> Coefficients {
+    pub(crate) const fn new() -> Coefficients {
         Coefficients { blocks: [[0; 16]; 24], contents: [Content::Nothing; 24] }
     }
 
-    /// Makes of every block's coefficients what there is to add to its pixels.
-    pub(super) fn transform(&mut self) {
+    /// Turns the coefficients of each block into the differences of its pixels.
+    pub(crate) fn transform(&mut self) {
         let (fours, _) = self.blocks.as_chunks_mut::<4>();
         for (four, contents) in fours.iter_mut().zip(self.contents.chunks_exact(4)) {
             if contents.contains(&Content::Full) {
@@ -54,27 +55,27 @@ impl Coefficients {
         }
     }
 
-    pub(super) fn are_zero(&self) -> bool {
+    pub(crate) fn are_zero(&self) -> bool {
         self.contents == [Content::Nothing; 24]
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if !self.are_zero() {
             *self = Coefficients::new();
         }
     }
 }
 
-/// Which blocks along one side of a macroblock have coefficients: how its neighbour's blocks begin is coded by that.
+/// Which blocks along one side of a macroblock have coefficients. The probabilities of its neighbour's blocks depend on it.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Edge {
+pub(crate) struct Edge {
     /// Four of luma, two of U, two of V: 1 or 0.
     blocks: [u8; 8],
-    /// The luma's DCs, where they are coded apart.
+    /// The block of the luma's DCs, if there is one.
     luma_dc: u8,
 }
 
-/// Where in the two edges each block's flags are.
+/// The place of each block's flag in the edge above and in the edge to the left.
 const EDGE_PLACES: [(u8, u8); 24] = {
     let mut places = [(0, 0); 24];
     let mut i = 0;
@@ -87,28 +88,29 @@ const EDGE_PLACES: [(u8, u8); 24] = {
 };
 
 impl Edge {
-    /// What a macroblock without coefficients leaves. One that has no DCs apart does not say anything about them.
-    pub(super) fn skip(&mut self, has_luma_dc: bool) {
+    /// Marks a macroblock without coefficients. If it has no block of DCs, the mark of the one before stays.
+    pub(crate) fn skip(&mut self, has_luma_dc: bool) {
         *self = Edge { luma_dc: if has_luma_dc { 0 } else { self.luma_dc }, ..Edge::default() };
     }
 }
 
-/// Reads into `out`, which is clear, what a macroblock has. By itself, so that the registers are for the decoder's state.
+/// Reads the coefficients of a macroblock into `out`, which must be clear. Not inlined, so that the registers are free for the
+/// bool decoder.
 #[inline(never)]
-pub(super) fn parse(
+pub(crate) fn parse_coefficients(
     partition: &mut BoolDecoder,
     probabilities: &[PositionProbabilities; 4],
-    segment: &Segment,
+    quantizers: &Quantizers,
     has_luma_dc: bool,
     [above, left]: [&mut Edge; 2],
     out: &mut Coefficients,
 ) {
     let mut bits = *partition;
-    let mut kind = (&probabilities[LUMA_WITH_DC], segment.luma, 0);
+    let mut kind = (&probabilities[LUMA_WITH_DC], quantizers.luma, 0);
     if has_luma_dc {
         let mut dcs = [0; 16];
         let context = above.luma_dc + left.luma_dc;
-        let end = parse_block(&mut bits, &probabilities[LUMA_DC], context, segment.luma_dc, 0, &mut dcs);
+        let end = parse_block(&mut bits, &probabilities[LUMA_DC], context, quantizers.luma_dc, 0, &mut dcs);
         above.luma_dc = u8::from(end > 0);
         left.luma_dc = above.luma_dc;
         if end > 0 {
@@ -116,11 +118,11 @@ pub(super) fn parse(
                 block[0] = dc;
             }
         }
-        kind = (&probabilities[LUMA_WITHOUT_DC], segment.luma, 1);
+        kind = (&probabilities[LUMA_WITHOUT_DC], quantizers.luma, 1);
     }
     for (i, &(above_place, left_place)) in EDGE_PLACES.iter().enumerate() {
         if i == LUMA_BLOCKS {
-            kind = (&probabilities[CHROMA], segment.chroma, 0);
+            kind = (&probabilities[CHROMA], quantizers.chroma, 0);
         }
         let (probabilities, steps, first) = kind;
         let above = &mut above.blocks[usize::from(above_place)];
@@ -138,7 +140,7 @@ pub(super) fn parse(
     *partition = bits;
 }
 
-/// One block. Gives the number of the coefficient after the last that is not zero, or `first` if all are.
+/// Reads one block. Returns the position after the last coefficient that is not zero, or `first` if all are.
 #[inline(always)]
 fn parse_block(
     bits: &mut BoolDecoder,
@@ -169,7 +171,7 @@ fn parse_block(
             decisions = &next[1];
             1
         };
-        // Only a hostile file overflows here.
+        // Only a made-up frame overflows here.
         block[usize::from(ZIGZAG[position])] = (bits.read_sign(magnitude) * i32::from(step)) as i16;
         step = steps.ac;
         position += 1;
@@ -180,7 +182,7 @@ fn parse_block(
     position
 }
 
-/// A coefficient that is neither 0 nor 1 nor -1, without its sign (section 13.2).
+/// Reads the magnitude of a coefficient that is at least 2 (section 13.2).
 #[inline(always)]
 fn parse_magnitude(bits: &mut BoolDecoder, decisions: &[u8; 11]) -> i32 {
     if !bits.read(decisions[3]) {

@@ -1,13 +1,12 @@
 //! From coefficients to differences of pixels (RFC 6386, section 14).
 //!
-//! All of it is in 16 bits and on four blocks at once, which is what lets the compiler work on eight numbers at a time; the
-//! functions that it shall do that in stand by themselves. The coefficients of an honest picture cannot overflow; those of
-//! another wrap around.
+//! The arithmetic is in 16 bits and on four blocks at once, so that the compiler can use vector instructions; the functions that
+//! it does so in are not inlined. The coefficients that an encoder writes cannot overflow. Others wrap around.
 
-use super::coefficients::Block;
+use crate::coefficients::Block;
 
-/// The inverse Walsh-Hadamard transform, which gives the DCs of a macroblock's sixteen luma blocks (section 14.3).
-pub(super) fn inverse_wht(dcs: &Block) -> [i16; 16] {
+/// The inverse Walsh-Hadamard transform (section 14.3). Its results are the DCs of a macroblock's sixteen luma blocks.
+pub(crate) fn inverse_wht(dcs: &Block) -> [i16; 16] {
     let dcs = dcs.map(i32::from);
     let mut columns = [0; 16];
     for i in 0..4 {
@@ -33,8 +32,8 @@ pub(super) fn inverse_wht(dcs: &Block) -> [i16; 16] {
 /// Four blocks side by side.
 type Rows = [[i16; 16]; 4];
 
-/// The inverse DCT (section 14.4) of four blocks: first down the columns, then along the rows.
-pub(super) fn inverse_dct(blocks: &mut [Block; 4]) {
+/// The inverse DCT of four blocks (section 14.4): first the columns, then the rows.
+pub(crate) fn inverse_dct(blocks: &mut [Block; 4]) {
     let mut rows = [[0; 16]; 4];
     for (i, block) in blocks.iter().enumerate() {
         for (row, from) in rows.iter_mut().zip(block.chunks_exact(4)) {
@@ -53,7 +52,7 @@ pub(super) fn inverse_dct(blocks: &mut [Block; 4]) {
 }
 
 /// The same for a block that has only a DC.
-pub(super) fn inverse_dct_of_dc(dc: i16) -> Block {
+pub(crate) fn inverse_dct_of_dc(dc: i16) -> Block {
     [dc.wrapping_add(4) >> 3; 16]
 }
 
@@ -73,19 +72,19 @@ fn one_dimension<const ROUNDING: i16, const SHIFT: u32>(rows: &mut Rows) {
     }
 }
 
-/// Times the square root of 2 and the cosine of an eighth of a half turn, which is 1 + 20091/65536.
+/// Times the square root of 2 times cos(π/8), which is 1 + 20091/65536.
 #[inline(always)]
 fn times_cosine(x: i16) -> i16 {
     x.wrapping_add(((i32::from(x) * 20_091) >> 16) as i16)
 }
 
-/// Times the square root of 2 and the sine of it, 35468/65536: written as 1 - 30068/65536, whose product fits.
+/// Times the square root of 2 times sin(π/8), which is 35468/65536: computed as 1 - 30068/65536, so that the product fits.
 #[inline(always)]
 fn times_sine(x: i16) -> i16 {
     x.wrapping_add(((i32::from(x) * (35_468 - 65_536)) >> 16) as i16)
 }
 
-/// Transposes each block: pairs of numbers are exchanged between rows two apart, then numbers between neighbours.
+/// Transposes each block: exchanges pairs of numbers between rows two apart, then numbers between neighbours.
 #[inline(never)]
 fn transpose(rows: &mut Rows) {
     let mut words = [[0; 4]; 4];

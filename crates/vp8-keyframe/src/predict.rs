@@ -1,33 +1,34 @@
 //! The pixels of one macroblock: predicted from those above and to the left, then corrected (RFC 6386, section 12).
 //!
-//! A macroblock is put together on a small canvas together with the pixels that border it, where nothing depends on where in
-//! the picture it lies. The bordering pixels are those before the loop filter: section 15 lets it change only what is shown.
+//! A macroblock is put together on a small canvas that also holds the bordering pixels, so nothing here depends on where the
+//! macroblock is in the picture. The bordering pixels are not filtered: in a key frame the loop filter (section 15) changes only
+//! what is shown.
 
-use super::coefficients::Block;
-use super::modes::{SubblockMode, WholeMode};
+use crate::coefficients::Block;
+use crate::modes::{SubblockMode, WholeMode};
 
-/// Where the pixels begin in a row of a canvas. What is to the left of them comes right before.
-pub(super) const LEFT: usize = 8;
+/// The column of a canvas where the macroblock begins. The bordering pixel on the left is right before it.
+pub(crate) const LEFT: usize = 8;
 
-/// Where those of the second chroma plane begin.
-pub(super) const SECOND_LEFT: usize = 24;
+/// The column where the V of a chroma macroblock begins. Its U begins at [`LEFT`].
+pub(crate) const SECOND_LEFT: usize = 24;
 
-/// A row that borders on the macroblock from above, and the macroblock's own: 16 of them for luma, 8 for U and V side by side.
-pub(super) type Canvas<const ROWS: usize> = [[u8; 32]; ROWS];
+/// The bordering row above, and the macroblock's rows: 16 of luma, or 8 of U and V side by side.
+pub(crate) type Canvas<const ROWS: usize> = [[u8; 32]; ROWS];
 
-/// What is taken for the pixels above the picture and to the left of it.
-pub(super) const ABOVE_PICTURE: u8 = 127;
-pub(super) const LEFT_OF_PICTURE: u8 = 129;
+/// The values of the pixels above the picture and to the left of it (section 12.2).
+pub(crate) const ABOVE_PICTURE: u8 = 127;
+pub(crate) const LEFT_OF_PICTURE: u8 = 129;
 
-/// Which borders are part of the picture.
+/// Which bordering pixels are in the picture.
 #[derive(Clone, Copy)]
-pub(super) struct Borders {
-    pub above: bool,
-    pub left: bool,
+pub(crate) struct Borders {
+    pub(crate) above: bool,
+    pub(crate) left: bool,
 }
 
 /// Predicts a square of `SIZE` pixels that begins at column `at` of a canvas.
-pub(super) fn whole<const SIZE: usize, const ROWS: usize>(
+pub(crate) fn predict_whole<const SIZE: usize, const ROWS: usize>(
     canvas: &mut Canvas<ROWS>,
     at: usize,
     mode: WholeMode,
@@ -71,7 +72,7 @@ fn mean_of_borders(size: u32, sum_above: u32, sum_left: u32, borders: Borders) -
 }
 
 /// Predicts the 4x4 block whose first pixel is at `x`, `y` of the macroblock.
-pub(super) fn subblock(canvas: &mut Canvas<17>, (x, y): (usize, usize), mode: SubblockMode) {
+pub(crate) fn predict_subblock(canvas: &mut Canvas<17>, (x, y): (usize, usize), mode: SubblockMode) {
     let at = LEFT + x;
     let Some([above, rows @ ..]) = canvas[y..].first_chunk_mut::<5>() else { return };
     // The border, from the bottom of the left side over the corner to the right end of the top.
@@ -89,17 +90,17 @@ pub(super) fn subblock(canvas: &mut Canvas<17>, (x, y): (usize, usize), mode: Su
             let slope = i16::from(edge[3 - row]) - i16::from(edge[4]);
             std::array::from_fn(|column| clamp(i16::from(edge[5 + column]) + slope))
         }),
-        directional => along(directional, &edge),
+        directional => predict_along(directional, &edge),
     };
     for (row, predicted) in rows.iter_mut().zip(predicted) {
         row[at..at + 4].copy_from_slice(&predicted);
     }
 }
 
-/// The modes that carry the border into the block along a line.
+/// The modes that carry the border into the block in one direction.
 #[inline(always)]
-fn along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
-    // Means of two neighbours, and of three about one. The border is taken to go on with its last pixel.
+fn predict_along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
+    // Weighted means of two neighbours and of three. The last pixel of the border is repeated past its end.
     let two = |i: usize| mean_of_two(edge[i], edge[i + 1]);
     let three = |i: usize| mean_of_three(edge[i.max(1) - 1], edge[i], edge[(i + 1).min(12)]);
     match mode {
@@ -130,9 +131,9 @@ fn along(mode: SubblockMode, edge: &[u8; 13]) -> [[u8; 4]; 4] {
     }
 }
 
-/// Adds to a 4x4 block's prediction what it lacks. `at` and `y` are a column and a row of the canvas.
+/// Adds the differences of a 4x4 block to its prediction. `at` and `y` are a column and a row of the canvas.
 #[inline(always)]
-pub(super) fn correct<const ROWS: usize>(
+pub(crate) fn add_differences<const ROWS: usize>(
     canvas: &mut Canvas<ROWS>,
     (at, y): (usize, usize),
     differences: &Block,
@@ -148,7 +149,7 @@ pub(super) fn correct<const ROWS: usize>(
     }
 }
 
-/// By itself because the compiler then works on all sixteen at once.
+/// Not inlined, because the compiler then makes vector instructions of it.
 #[inline(never)]
 fn add(pixels: &mut [u8; 16], differences: &Block) {
     for (pixel, difference) in pixels.iter_mut().zip(differences) {

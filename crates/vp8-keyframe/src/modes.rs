@@ -1,24 +1,24 @@
-//! How each macroblock is predicted, out of the first partition (RFC 6386, sections 10 and 11).
+//! The prediction modes of each macroblock, from the first partition (RFC 6386, sections 10 and 11).
 
-use super::bool_decoder::BoolDecoder;
-use super::tables::SUBBLOCK_MODES;
+use crate::bool_decoder::BoolDecoder;
+use crate::tables::SUBBLOCK_MODES;
 
 /// How a macroblock's luma or chroma is predicted as a whole (section 12.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum WholeMode {
-    /// The mean of what borders it.
+pub(crate) enum WholeMode {
+    /// The mean of the bordering pixels (DC_PRED).
     Dc,
-    /// The row above, repeated.
+    /// The row above, repeated (V_PRED).
     Vertical,
-    /// The column to the left, repeated.
+    /// The column to the left, repeated (H_PRED).
     Horizontal,
-    /// The row above plus what the column to the left differs from its corner: "true motion".
+    /// The pixel above plus the pixel to the left minus the corner (TM_PRED).
     Gradient,
 }
 
-/// How a 4x4 block is predicted (section 12.3), numbered as [`SUBBLOCK_MODES`] counts.
+/// How a 4x4 block is predicted (section 12.3), in the order of [`SUBBLOCK_MODES`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SubblockMode {
+pub(crate) enum SubblockMode {
     Dc,
     Gradient,
     Vertical,
@@ -32,29 +32,29 @@ pub(super) enum SubblockMode {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum LumaMode {
+pub(crate) enum LumaMode {
     Whole(WholeMode),
     /// The modes of the sixteen 4x4 blocks, row by row.
     Subblocks([SubblockMode; 16]),
 }
 
-pub(super) struct MacroblockModes {
-    pub segment: usize,
+pub(crate) struct MacroblockModes {
+    pub(crate) segment: usize,
     /// It has no coefficients.
-    pub skipped: bool,
-    pub luma: LumaMode,
-    pub chroma: WholeMode,
+    pub(crate) skipped: bool,
+    pub(crate) luma: LumaMode,
+    pub(crate) chroma: WholeMode,
 }
 
-/// The modes of the 4x4 blocks along the macroblock's top and left side, which its own are coded by.
-pub(super) struct ModeContext<'a> {
-    pub above: &'a mut [SubblockMode; 4],
-    pub left: &'a mut [SubblockMode; 4],
+/// The modes of the 4x4 blocks that border on the macroblock. The probabilities of its own modes depend on them.
+pub(crate) struct ModeContext<'a> {
+    pub(crate) above: &'a mut [SubblockMode; 4],
+    pub(crate) left: &'a mut [SubblockMode; 4],
 }
 
-/// Reads what one macroblock says of itself. By itself, for the same reason as the coefficients.
+/// Reads the modes of one macroblock. Not inlined, so that the registers are free for the bool decoder.
 #[inline(never)]
-pub(super) fn parse(
+pub(crate) fn parse_modes(
     partition: &mut BoolDecoder,
     segment_probabilities: Option<[u8; 3]>,
     coded_probability: Option<u8>,
@@ -116,7 +116,7 @@ fn parse_luma(bits: &mut BoolDecoder, context: ModeContext) -> LumaMode {
     LumaMode::Subblocks(modes)
 }
 
-/// What a macroblock that is predicted as a whole counts as beside one that is not.
+/// The mode that the blocks of a macroblock have in the eyes of its neighbours, if it is predicted as a whole.
 fn as_subblock(mode: WholeMode) -> SubblockMode {
     match mode {
         WholeMode::Dc => SubblockMode::Dc,
@@ -126,7 +126,7 @@ fn as_subblock(mode: WholeMode) -> SubblockMode {
     }
 }
 
-/// The tree of section 11.2, written out.
+/// The tree of section 11.2.
 #[inline(always)]
 fn parse_subblock(bits: &mut BoolDecoder, probabilities: &[u8; 9]) -> SubblockMode {
     let mut read = |node: usize| bits.read(probabilities[node]);

@@ -1,26 +1,25 @@
-//! The constants of VP8, as RFC 6386 prints them; each says in which section.
+//! The constants of VP8, as RFC 6386 prints them.
 
-/// The prediction modes of a 4x4 block, in the order that [`SUBBLOCK_MODES`] counts in (section 8.1).
-pub(super) const MODE_COUNT: usize = 10;
+/// How many prediction modes a 4x4 block can have (section 8.1).
+pub(crate) const MODE_COUNT: usize = 10;
 
-/// Where the coefficients that come one after the other lie in their block (section 13).
-pub(super) const ZIGZAG: [u8; 16] = [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15];
+/// The place in its block of each coefficient, in coded order (section 13).
+pub(crate) const ZIGZAG: [u8; 16] = [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15];
 
-/// The band that a coefficient's position belongs to (section 13.3).
-pub(super) const BANDS: [u8; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
+/// The band of each position (section 13.3).
+pub(crate) const BANDS: [u8; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
 
-/// What a large coefficient's extra bits are read with, most significant first, ended by a zero: the categories 3 to 6
-/// (section 13.2).
-pub(super) const EXTRA_BITS: [&[u8]; 4] = [
+/// The probabilities of a large coefficient's extra bits, most significant first: the categories 3 to 6 (section 13.2).
+pub(crate) const EXTRA_BITS: [&[u8]; 4] = [
     &[173, 148, 140],
     &[176, 155, 140, 135],
     &[180, 157, 141, 134, 130],
     &[254, 254, 243, 230, 196, 177, 153, 140, 133, 130, 129],
 ];
 
-/// The step of a DC coefficient, by quantiser index (section 14.1).
+/// The step of a DC coefficient, by quantizer index (section 14.1).
 #[rustfmt::skip]
-pub(super) const DC_STEPS: [i16; 128] = [
+pub(crate) const DC_STEPS: [i16; 128] = [
     4, 5, 6, 7, 8, 9, 10, 10, 11, 12, 13, 14, 15, 16, 17, 17,
     18, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 25, 25, 26, 27, 28,
     29, 30, 31, 32, 33, 34, 35, 36, 37, 37, 38, 39, 40, 41, 42, 43,
@@ -31,9 +30,9 @@ pub(super) const DC_STEPS: [i16; 128] = [
     122, 124, 126, 128, 130, 132, 134, 136, 138, 140, 143, 145, 148, 151, 154, 157,
 ];
 
-/// The step of every other coefficient, likewise.
+/// The step of each other coefficient, by quantizer index (section 14.1).
 #[rustfmt::skip]
-pub(super) const AC_STEPS: [i16; 128] = [
+pub(crate) const AC_STEPS: [i16; 128] = [
     4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
     20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35,
     36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51,
@@ -47,7 +46,7 @@ pub(super) const AC_STEPS: [i16; 128] = [
 /// How likely the decisions about a 4x4 block's prediction mode are, by the mode of the block above and of the one to the
 /// left (section 11.5).
 #[rustfmt::skip]
-pub(super) const SUBBLOCK_MODES: [[[u8; 9]; MODE_COUNT]; MODE_COUNT] = [
+pub(crate) const SUBBLOCK_MODES: [[[u8; 9]; MODE_COUNT]; MODE_COUNT] = [
     [
         [231, 120, 48, 89, 115, 113, 120, 152, 112],
         [152, 179, 64, 126, 170, 118, 46, 70, 95],

@@ -1,12 +1,11 @@
-//! How likely the decisions about coefficients are, as RFC 6386 prints it: long tables that nobody needs to read.
+//! The probabilities of coefficients, as RFC 6386 prints them: long tables that nobody needs to read.
 
-/// How likely a coefficient's decisions are: by kind of block, by band of positions, by how large the coefficient before it
-/// was, by decision.
-pub(super) type CoefficientProbabilities = [[[[u8; 11]; 3]; 8]; 4];
+/// By kind of block, by band of positions, by the size of the coefficient before (0, 1, more), by decision.
+pub(crate) type CoefficientProbabilities = [[[[u8; 11]; 3]; 8]; 4];
 
-/// How likely it is that a frame changes one of [`COEFFICIENTS`] (section 13.4).
+/// The probabilities that a frame changes one of [`COEFFICIENTS`] (section 13.4).
 #[rustfmt::skip]
-pub(super) const COEFFICIENT_UPDATES: CoefficientProbabilities = [
+pub(crate) const COEFFICIENT_UPDATES: CoefficientProbabilities = [
     [
         [
             [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255],
@@ -179,7 +178,7 @@ pub(super) const COEFFICIENT_UPDATES: CoefficientProbabilities = [
 
 /// What the probabilities of coefficients are until a frame changes them (section 13.5).
 #[rustfmt::skip]
-pub(super) const COEFFICIENTS: CoefficientProbabilities = [
+pub(crate) const COEFFICIENTS: CoefficientProbabilities = [
     [
         [
             [128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128],
