@@ -1,6 +1,7 @@
 //! Frames with every kind of header, which must decode to libwebp's bytes; and frames that are mutated or cut short.
 //!
 //! `fixtures/make.py` draws the frames, encodes them with libwebp, and writes `fixtures/frames.txt`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to say so and end")]
 
 use vp8_keyframe::{Error, Frame, FrameHeader, LoopFilter, Options, decode};
 

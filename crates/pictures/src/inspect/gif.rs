@@ -6,8 +6,9 @@
 //!
 //! Not checked: the LZW codes within an image's data, and what is in the extensions.
 
-use super::cursor::Cursor;
-use super::{InspectError, Inspected, check_size};
+use super::{Inspected, check_size};
+use crate::cursor::Cursor;
+use crate::error::InspectError;
 use crate::format::Format;
 
 const IMAGE_SEPARATOR: u8 = 0x2C;

@@ -13,8 +13,9 @@
 
 mod scan;
 
-use super::cursor::Cursor;
-use super::{InspectError, Inspected, check_size};
+use super::{Inspected, check_size};
+use crate::cursor::Cursor;
+use crate::error::InspectError;
 use crate::format::Format;
 use crate::thumbnails::MAX_JPEG_SCANS;
 

@@ -6,8 +6,9 @@
 //!
 //! Not checked: the compressed pixels within the IDAT chunks, and what is in the ancillary chunks.
 
-use super::cursor::Cursor;
-use super::{InspectError, Inspected, check_size};
+use super::{Inspected, check_size};
+use crate::cursor::Cursor;
+use crate::error::InspectError;
 use crate::format::Format;
 
 /// Section 5.2.

@@ -9,8 +9,10 @@ use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, Limits};
 
-use super::decode::{Picture, count_pixels, together};
-use super::{Fit, Undecodable};
+use crate::decode::count_pixels;
+use crate::error::Undecodable;
+use crate::picture::Fit;
+use crate::picture::{Picture, together};
 
 /// Measured as the growth of the resident set: RGBA for the canvas, once more for a frame that does not lie on it edge to
 /// edge, and the palette indices of the frame.
@@ -20,13 +22,13 @@ const FRAME_BYTES_PER_PIXEL: u64 = 4 + 1;
 const IMAGE_SEPARATOR: u8 = 0x2c;
 const EXTENSION_INTRODUCER: u8 = 0x21;
 
-pub(super) fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+pub(crate) fn cost(gif: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let decoder = open(gif, max_pixels)?;
     let canvas_pixels = count_pixels(decoder.dimensions(), max_pixels)?;
     Ok(canvas_pixels * CANVAS_BYTES_PER_PIXEL + frame_pixels(gif, max_pixels)? * FRAME_BYTES_PER_PIXEL)
 }
 
-pub(super) fn decode(gif: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+pub(crate) fn decode(gif: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let mut decoder = open(gif, max_pixels)?;
     Ok(Picture {
         dimensions: decoder.dimensions(),

@@ -10,8 +10,10 @@ use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder, Limits};
 use memchr::memchr;
 
-use super::decode::{Picture, count_pixels, orientation, together};
-use super::{Fit, Undecodable};
+use crate::decode::count_pixels;
+use crate::error::Undecodable;
+use crate::picture::Fit;
+use crate::picture::{Picture, orientation, together};
 
 /// What the decoder may allocate for a row, which has up to 512 KiB, and for a palette.
 const ROW_BYTES: u64 = 1 << 20;
@@ -25,7 +27,7 @@ const WINDOW_ROWS: u64 = 8;
 
 /// Measured as the growth of the resident set: the chunks that the decoder gets, the pixels, the copy if they are not yet of 8
 /// bits and grey, RGB or RGBA, the window, and the profile.
-pub(super) fn cost(png: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+pub(crate) fn cost(png: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let dimensions = dimensions(png)?;
     let pixels = count_pixels(dimensions, max_pixels)?;
     let Some(&[bit_depth, colour_type]) = png.get(24..26) else { return Err(ends_in_header()) };
@@ -47,7 +49,7 @@ pub(super) fn cost(png: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     Ok(pixels * (bytes + copy) + window + ROW_BYTES + png.len() as u64 + MAX_PROFILE_BYTES as u64)
 }
 
-pub(super) fn decode(png: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+pub(crate) fn decode(png: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     count_pixels(dimensions(png)?, max_pixels)?;
     let pixels = pixels_only(png)?;
     let mut limits = Limits::no_limits();

@@ -5,8 +5,8 @@
 //! decode of them. Whatever an encoder writes for a picture is at least this long.
 
 use super::{CUT_SHORT, Component, Frame, RST0, RST7, Tables, damaged, must_end, nibbles};
-use crate::inspect::InspectError;
-use crate::inspect::cursor::Cursor;
+use crate::cursor::Cursor;
+use crate::error::InspectError;
 
 /// B.2.3: the most blocks that a unit of interleaved components may have. We could do with more, but libjpeg cannot, and so no
 /// browser would show the original.

@@ -1,10 +1,10 @@
 //! One component of the picture on its way from coefficients to samples: its plane, and what its coding has to remember.
 
-use super::super::Undecodable;
 use super::frame::{Frame, Layout};
 use super::huffman::{Bits, END_OF_BLOCK, Table};
 use super::idct::{Block, Idct};
 use super::scan::Tables;
+use crate::error::Undecodable;
 
 /// The place of each coefficient in a block, in the order in which they are coded (T.81, figure 5).
 pub(super) const ZIGZAG: [u8; 64] = [

@@ -2,7 +2,7 @@
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 
-use super::super::plane::{Region, ycbcr_to_rgb};
+use crate::picture::{Region, ycbcr_to_rgb};
 
 pub(super) fn rgb(planes: [(GrayImage, Region); 3]) -> (RgbImage, Region) {
     to_rgb(&planes, |rgb| rgb)

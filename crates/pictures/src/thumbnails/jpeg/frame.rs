@@ -1,10 +1,10 @@
 //! What the frame header says (T.81, B.2.2), and how much of it a thumbnail needs: the scale and the blocks of each
 //! component that are turned to samples.
 
-use super::super::Undecodable;
-use super::super::plane::{Region, visible};
-use super::super::{Fit, decode::count_pixels};
+use crate::error::Undecodable;
+use crate::picture::{Region, visible};
 use crate::size::Size;
+use crate::{decode::count_pixels, picture::Fit};
 
 /// A frame header.
 pub(super) struct Frame {

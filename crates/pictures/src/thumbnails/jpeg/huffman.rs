@@ -3,7 +3,7 @@
 //! A thumbnail of a large photograph is mostly this: two million codes for 24 megapixels, most of them 2 to 8 bits long
 //! with a magnitude of 1 to 3 bits behind. So one look into a table answers with the code and its magnitude together.
 
-use super::super::Undecodable;
+use crate::error::Undecodable;
 
 /// How far the table looks ahead: 4 KiB a table, and 19 of 20 codes of a photograph with their magnitudes.
 const LOOKUP_BITS: u32 = 10;

@@ -24,9 +24,10 @@ mod tests;
 use image::{GrayImage, RgbImage};
 use memchr::memchr;
 
-use super::decode::{Picture, orientation};
-use super::plane::{Channels, Plane, Region};
-use super::{Fit, Undecodable};
+use crate::error::Undecodable;
+use crate::picture::Fit;
+use crate::picture::{Channels, Plane, Region};
+use crate::picture::{Picture, orientation};
 use channel::Channel;
 use frame::{Frame, Layout};
 use huffman::{Class, Table};
@@ -52,7 +53,7 @@ const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
 
 /// The planes, the coefficients, and one interval's coded data.
-pub(super) fn cost(jpeg: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
+pub(crate) fn cost(jpeg: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
     let mut rest = jpeg;
     while let Some((marker, data)) = next_segment(&mut rest) {
         if is_frame(marker) {
@@ -75,7 +76,7 @@ fn frame_cost(frame: &Frame, fit: Fit) -> u64 {
         .sum()
 }
 
-pub(super) fn decode(jpeg: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
+pub(crate) fn decode(jpeg: &[u8], fit: Fit, max_pixels: u64) -> Result<Picture, Undecodable> {
     let mut decoder = Decoder {
         fit,
         max_pixels,

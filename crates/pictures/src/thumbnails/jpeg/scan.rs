@@ -6,11 +6,11 @@
 
 use memchr::memchr;
 
-use super::super::Undecodable;
 use super::channel::Channel;
 use super::frame::Frame;
 use super::huffman::{Bits, Table};
 use super::progressive::Band;
+use crate::error::Undecodable;
 
 /// The tables in force.
 #[derive(Default)]

@@ -1,9 +1,9 @@
 //! The Huffman tables of T.81's Annex K.3. A JPEG has to bring its tables along, and the standard calls these examples; but
 //! single frames of Motion JPEG, as webcams give them, leave them out, and every browser fills them in.
 
-use super::super::Undecodable;
 use super::huffman::{Class, Table};
 use super::scan::Tables;
+use crate::error::Undecodable;
 
 /// How many codes there are of each length, for luma and for colour (tables K.3 and K.4).
 const DC_COUNTS: [[u8; 16]; 2] =

@@ -10,8 +10,8 @@ use jpeg_encoder::{ColorType, SamplingFactor};
 use super::idct::{Block, Idct};
 use super::{Channels, Fit, decode};
 use crate::format::ThumbnailFormat::Png;
-use crate::thumbnails::make;
-use crate::thumbnails::tests::pictures::{distance, find_marker, jpeg, jpeg_of, jpeg_with, noise, png};
+use crate::make;
+use crate::tests::pictures::{distance, find_marker, jpeg, jpeg_of, jpeg_with, noise, png};
 
 const MAX_PIXELS: u64 = 40_000_000;
 const PROGRESSIVE: &[u8] = include_bytes!("fixtures/progressive.jpg");

@@ -4,11 +4,15 @@ mod jpeg;
 
 use image::ExtendedColorType;
 
-use super::samples::*;
-use super::*;
+mod samples;
+
+use crate::error::InspectError;
+use crate::format::{Format, ThumbnailFormat};
+use crate::inspect::*;
+use crate::picture::Fit;
 use crate::size::Size;
-use crate::thumbnails::Fit;
 use jpeg::with_frame_marker;
+use samples::*;
 
 const MAX_PIXELS: u64 = 40_000_000;
 
@@ -334,7 +338,7 @@ fn broken_webps_are_refused() {
 /// Gives every chunk that is whole its right CRC, so that changes get past it.
 fn mend_checksums(png: &[u8]) -> Vec<u8> {
     let mut mended = png.to_vec();
-    let mut at = png::SIGNATURE.len();
+    let mut at = 8;
     while let Some(length) = mended.get(at..at + 4) {
         let end = at + 8 + u32::from_be_bytes(length.try_into().unwrap()) as usize;
         let Some(crc) = mended.get(at + 4..end).map(crc32fast::hash) else { break };

@@ -8,42 +8,19 @@
 //! the small one from the medium one: half the time of three scalings of the original, with no loss that can be measured.
 //! Orientation and colour profile are applied to the large one, where they cost 360,000 pixels instead of 40 million.
 
-mod broken;
-mod colour;
-mod decode;
-mod encode;
-mod gif;
-mod jpeg;
-mod plane;
-mod png;
-mod scale;
-#[cfg(test)]
-mod tests;
-mod vp8;
-mod webp;
+pub(crate) mod gif;
+pub(crate) mod jpeg;
+pub(crate) mod png;
 
-use std::error::Error;
-use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::error::Undecodable;
 use crate::format::ThumbnailFormat;
+use crate::picture::{Fit, Target};
 use crate::size::Size;
+use crate::{decode, encode, scale};
 
-pub use broken::broken;
 pub(crate) use jpeg::MAX_SCANS as MAX_JPEG_SCANS;
-
-/// The longest side of a picture, in pixels: the most that JPEG and GIF can say. A PNG of 1x40,000,000 has few pixels, but
-/// the scaler's table of weights grows with the side, to 2.4 GB for that one.
-pub const MAX_SIDE: u32 = 65_535;
-
-/// How a picture is brought to the square of a [`Size`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// Exactly the square: scaled to cover it, cropped about the centre. Small pictures are enlarged.
-    Cover,
-    /// Inside the square with the picture's own aspect ratio, at least 1x1, never enlarged.
-    Contain,
-}
 
 /// The three thumbnails of one picture, and what they took.
 #[derive(Clone, Debug)]
@@ -63,27 +40,6 @@ impl Thumbnails {
     }
 }
 
-/// The original is not a picture that can be decoded, now or later, on any machine: not one of the four formats, broken,
-/// truncated, or too large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undecodable {
-    reason: String,
-}
-
-impl Undecodable {
-    pub fn new(reason: impl ToString) -> Undecodable {
-        Undecodable { reason: reason.to_string() }
-    }
-}
-
-impl fmt::Display for Undecodable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot decode the picture: {}", self.reason)
-    }
-}
-
-impl Error for Undecodable {}
-
 /// The bytes of memory that [`make`] would hold at its peak, for either [`Fit`], without the original itself. Decodes
 /// nothing. It errs on the high side: each decoder's module says how its part was measured.
 pub fn cost(original: &[u8], max_pixels: u64) -> Result<u64, Undecodable> {
@@ -99,9 +55,10 @@ pub fn make(
     max_pixels: u64,
 ) -> Result<Thumbnails, Undecodable> {
     let started = Instant::now();
-    let picture = decode::decode(original, fit, max_pixels)?;
+    let target = Target { fit, side: Size::Large.pixels() };
+    let picture = decode::decode(original, target, max_pixels)?;
     let decoded = Instant::now();
-    let [small, medium, large] = scale::pyramid(picture, fit)?;
+    let [small, medium, large] = scale::pyramid(picture, target)?;
     let files =
         [encode::encode(&small, format)?, encode::encode(&medium, format)?, encode::encode(&large, format)?];
     Ok(Thumbnails { files, decode: decoded - started, encode: decoded.elapsed() })

@@ -7,14 +7,14 @@ use fast_image_resize::Resizer;
 use image::{DynamicImage, RgbImage};
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-use super::Undecodable;
-use super::plane::{Channels, Region, ycbcr_to_rgb};
-use super::scale::{Pixels, scale};
+use crate::error::Undecodable;
+use crate::picture::{Channels, Region, ycbcr_to_rgb};
+use crate::scale::{Pixels, scale};
 
 /// Converts. A profile that is broken, or of CMYK or grey, leaves the picture as it is: it has been brought to RGB by other
 /// means, so the profile no longer describes it. So does sRGB's own, which is what most profiles out there are: the
 /// channels can stay apart.
-pub(super) fn to_srgb(picture: Pixels, icc_profile: &[u8]) -> Result<Pixels, Undecodable> {
+pub(crate) fn to_srgb(picture: Pixels, icc_profile: &[u8]) -> Result<Pixels, Undecodable> {
     let layout = match &picture {
         Channels::Together(DynamicImage::ImageLuma8(_)) => return Ok(picture),
         Channels::Together(DynamicImage::ImageRgba8(_)) => Layout::Rgba,
@@ -65,7 +65,7 @@ fn probe(layout: Layout) -> Vec<u8> {
 }
 
 /// The channels together, those of colour at the size of the first.
-pub(super) fn to_rgb(channels: &[DynamicImage; 3]) -> Result<DynamicImage, Undecodable> {
+pub(crate) fn to_rgb(channels: &[DynamicImage; 3]) -> Result<DynamicImage, Undecodable> {
     let [y, colour @ ..] = channels;
     let (width, height) = (y.width(), y.height());
     let mut resizer = Resizer::new();
@@ -81,7 +81,7 @@ pub(super) fn to_rgb(channels: &[DynamicImage; 3]) -> Result<DynamicImage, Undec
 }
 
 /// From BT.601's limited range, which VP8 has, to the full range of JPEG: 16 to 235, or 240 for colour, become 0 to 255.
-pub(super) fn to_full_range(pixels: &mut DynamicImage, colour: bool) {
+pub(crate) fn to_full_range(pixels: &mut DynamicImage, colour: bool) {
     let (zero, range, to) = if colour { (128.0, 224.0, 128.0) } else { (16.0, 219.0, 0.0) };
     let full: [u8; 256] =
         array::from_fn(|sample| ((sample as f64 - zero) * 255.0 / range + to).round() as u8);

@@ -6,16 +6,17 @@ use jpeg_encoder::{
     ChromaSubsamplingMethod, ColorType, Encoder, EncodingError, ImageBuffer, JpegColorType, SamplingFactor,
 };
 
-use super::plane::Channels;
-use super::scale::Pixels;
-use super::{Undecodable, colour};
+use crate::colour;
+use crate::error::Undecodable;
 use crate::format::ThumbnailFormat;
+use crate::picture::Channels;
+use crate::scale::Pixels;
 
 /// libjpeg's scale. Above it the files grow faster than anyone can see.
 const JPEG_QUALITY: u8 = 82;
 
 /// Encodes in the format that the URL promises, whatever the picture turned out to be.
-pub(super) fn encode(picture: &Pixels, format: ThumbnailFormat) -> Result<Vec<u8>, Undecodable> {
+pub(crate) fn encode(picture: &Pixels, format: ThumbnailFormat) -> Result<Vec<u8>, Undecodable> {
     match (format, picture) {
         (ThumbnailFormat::Png, Channels::Together(pixels)) => encode_png(pixels),
         (ThumbnailFormat::Png, Channels::YCbCr(channels)) => encode_png(&colour::to_rgb(channels)?),

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use image::{DynamicImage, Rgb, RgbImage};
 
-use super::plane::Channels;
-use super::{Thumbnails, encode};
+use crate::encode;
 use crate::format::ThumbnailFormat;
+use crate::picture::Channels;
 use crate::size::Size;
+use crate::thumbnails::Thumbnails;
 
 const GROUND: Rgb<u8> = Rgb([232, 232, 232]);
 const GLYPH: Rgb<u8> = Rgb([158, 158, 158]);

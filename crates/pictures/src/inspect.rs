@@ -7,21 +7,17 @@
 //!
 //! The format is read off the bytes alone, and only the four of [`Format`] are let in.
 
-mod cursor;
 mod gif;
 mod jpeg;
 mod png;
-mod webp;
 
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod tests;
-
-use std::fmt;
-
+use crate::error::InspectError;
 use crate::format::{Format, ThumbnailFormat};
-use crate::thumbnails::MAX_SIDE;
+use crate::webp;
+
+/// The longest side of a picture, in pixels: the most that JPEG and GIF can say. A PNG of 1x40,000,000 has few pixels, but
+/// the scaler's table of weights grows with the side, to 2.4 GB for that one.
+pub const MAX_SIDE: u32 = 65_535;
 
 /// What a picture's structure says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,74 +40,13 @@ impl Inspected {
     }
 }
 
-/// Why the bytes are not taken. `Display` is a sentence for the client; each is answered with 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InspectError {
-    /// The bytes begin like none of the formats.
-    UnknownFormat,
-    /// The bytes end before the format's end marker.
-    CutShort(Format),
-    /// The bytes break a rule of the format. The text goes on after "is damaged:".
-    Damaged(Format, &'static str),
-    /// The bytes use a part of the format that thumbnails cannot be made of. The text goes on after "uses".
-    Unsupported(Format, &'static str),
-    /// The picture, or a frame of it, has more pixels than are allowed.
-    TooManyPixels {
-        /// Width times height.
-        pixels: u64,
-        /// The most that is allowed.
-        max: u64,
-    },
-    /// The picture, or a frame of it, is wider or higher than [`MAX_SIDE`]. This is the longer side.
-    TooLong(u32),
-}
-
-impl fmt::Display for InspectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            InspectError::UnknownFormat => f.write_str(
-                "The image field does not hold a picture that is taken here: send a JPEG, PNG, GIF or WebP file.",
-            ),
-            InspectError::CutShort(format) => {
-                let (name, end) = name_and_end(format);
-                write!(f, "The {name} ends before its {end}: it was cut short, send the whole file.")
-            }
-            InspectError::Damaged(format, what) => {
-                let (name, _) = name_and_end(format);
-                write!(f, "The {name} is damaged: {what}; save the picture anew and send that.")
-            }
-            InspectError::Unsupported(format, what) => {
-                let (name, _) = name_and_end(format);
-                write!(f, "The {name} uses {what}, which is not supported: save it as an ordinary {name}.")
-            }
-            InspectError::TooManyPixels { pixels, max } => {
-                write!(f, "The picture has {pixels} pixels and at most {max} are taken: send a smaller one.")
-            }
-            InspectError::TooLong(side) => {
-                write!(f, "The picture has a side of {side} pixels and at most {MAX_SIDE} are taken: send a smaller one.")
-            }
-        }
-    }
-}
-
-impl std::error::Error for InspectError {}
-
-fn name_and_end(format: Format) -> (&'static str, &'static str) {
-    match format {
-        Format::Jpeg => ("JPEG", "end marker"),
-        Format::Png => ("PNG", "IEND chunk"),
-        Format::Gif => ("GIF", "trailer"),
-        Format::WebP => ("WebP", "declared end"),
-    }
-}
-
 /// Inspects a whole file. The time it takes grows with the length of `bytes`, whatever they are.
 pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     match format_of(bytes).ok_or(InspectError::UnknownFormat)? {
         Format::Jpeg => jpeg::inspect(bytes, max_pixels),
         Format::Png => png::inspect(bytes, max_pixels),
         Format::Gif => gif::inspect(bytes, max_pixels),
-        Format::WebP => webp::inspect(bytes, max_pixels),
+        Format::WebP => webp::read(bytes, max_pixels).map(|webp| webp.inspected()),
     }
 }
 
@@ -122,7 +57,7 @@ pub fn thumbnail_format(bytes: &[u8]) -> Option<ThumbnailFormat> {
 }
 
 /// The format whose signature the bytes begin with.
-fn format_of(bytes: &[u8]) -> Option<Format> {
+pub(crate) fn format_of(bytes: &[u8]) -> Option<Format> {
     if bytes.starts_with(&jpeg::SIGNATURE) {
         Some(Format::Jpeg)
     } else if bytes.starts_with(png::SIGNATURE) {
@@ -137,7 +72,12 @@ fn format_of(bytes: &[u8]) -> Option<Format> {
 }
 
 /// Refuses a picture or frame with no pixels, and one with too many, be it in all or in a row or column.
-fn check_size(format: Format, width: u32, height: u32, max_pixels: u64) -> Result<(), InspectError> {
+pub(crate) fn check_size(
+    format: Format,
+    width: u32,
+    height: u32,
+    max_pixels: u64,
+) -> Result<(), InspectError> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(InspectError::Damaged(format, "its width or height is zero"));

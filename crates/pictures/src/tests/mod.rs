@@ -3,17 +3,18 @@
 mod corpus;
 mod fuzz;
 mod hostile;
-pub(super) mod pictures;
+mod inspect;
+pub(crate) mod pictures;
 
 use image::{DynamicImage, GenericImageView, ImageFormat, Rgb, Rgba, RgbaImage};
 use moxcms::ColorProfile;
 use pictures::*;
 
-use super::decode::decode;
-use super::plane::Channels;
-use super::{Fit, Thumbnails, Undecodable, broken, make};
+use crate::decode::decode;
 use crate::format::ThumbnailFormat::{self, Jpeg, Png};
+use crate::picture::{Channels, Target};
 use crate::size::Size;
+use crate::{Fit, Thumbnails, Undecodable, broken, make};
 
 const MAX_PIXELS: u64 = 40_000_000;
 
@@ -117,7 +118,8 @@ fn a_jpeg_is_decoded_no_larger_than_the_thumbnails_need() {
         ((1500, 4000), Fit::Contain, 4000),
     ];
     for ((width, height), fit, side) in cases {
-        let picture = decode(&jpeg(&quadrants(width, height)), fit, MAX_PIXELS).unwrap();
+        let target = Target { fit, side: 600 };
+        let picture = decode(&jpeg(&quadrants(width, height)), target, MAX_PIXELS).unwrap();
         assert_eq!(picture.dimensions, (width, height));
         let Channels::YCbCr([y, ..]) = picture.channels else { panic!("not planes") };
         let scaled = y.visible.width.max(y.visible.height);

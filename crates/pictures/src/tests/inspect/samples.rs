@@ -8,19 +8,19 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::format::Format;
 
-pub(super) const WIDTH: u32 = 5;
-pub(super) const HEIGHT: u32 = 3;
+pub(crate) const WIDTH: u32 = 5;
+pub(crate) const HEIGHT: u32 = 3;
 
 /// A picture, and what inspecting it must find.
-pub(super) struct Sample {
-    pub(super) name: &'static str,
-    pub(super) format: Format,
-    pub(super) width: u32,
-    pub(super) alpha: bool,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) format: Format,
+    pub(crate) width: u32,
+    pub(crate) alpha: bool,
+    pub(crate) bytes: Vec<u8>,
 }
 
-pub(super) fn all() -> Vec<Sample> {
+pub(crate) fn all() -> Vec<Sample> {
     let mut samples = jpegs();
     samples.extend(pngs());
     samples.extend(gifs());
@@ -33,13 +33,13 @@ fn sample(name: &'static str, format: Format, alpha: bool, bytes: Vec<u8>) -> Sa
 }
 
 /// Colours in all directions, and with `alpha` one corner transparent.
-pub(super) fn picture(alpha: bool) -> DynamicImage {
+pub(crate) fn picture(alpha: bool) -> DynamicImage {
     DynamicImage::ImageRgba8(RgbaImage::from_fn(WIDTH, HEIGHT, |x, y| {
         Rgba([x as u8 * 50, y as u8 * 80, 128, if alpha && x == 0 { 0 } else { 255 }])
     }))
 }
 
-pub(super) fn jpeg(color: ColorType, configure: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
+pub(crate) fn jpeg(color: ColorType, configure: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> Vec<u8> {
     let samples = match color {
         ColorType::Luma => 1,
         ColorType::Cmyk => 4,
@@ -53,7 +53,7 @@ pub(super) fn jpeg(color: ColorType, configure: impl FnOnce(&mut Encoder<&mut Ve
     bytes
 }
 
-pub(super) fn baseline_jpeg() -> Vec<u8> {
+pub(crate) fn baseline_jpeg() -> Vec<u8> {
     jpeg(ColorType::Rgb, |_| {})
 }
 
@@ -74,7 +74,7 @@ fn jpegs() -> Vec<Sample> {
     ]
 }
 
-pub(super) fn png(color: ExtendedColorType) -> Vec<u8> {
+pub(crate) fn png(color: ExtendedColorType) -> Vec<u8> {
     let bits = usize::from(color.bits_per_pixel());
     let pixels: Vec<u8> = (0..(WIDTH * HEIGHT) as usize * bits / 8).map(|n| n as u8).collect();
     let mut bytes = Vec::new();
@@ -83,7 +83,7 @@ pub(super) fn png(color: ExtendedColorType) -> Vec<u8> {
 }
 
 /// The chunks of a PNG, types and data.
-pub(super) fn png_chunks(png: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
+pub(crate) fn png_chunks(png: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
     let mut rest = &png[8..];
     let mut chunks = Vec::new();
     while !rest.is_empty() {
@@ -95,7 +95,7 @@ pub(super) fn png_chunks(png: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
 }
 
 /// The PNG of these chunks, each with its length and CRC.
-pub(super) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     for (kind, data) in chunks {
         bytes.extend_from_slice(&(data.len() as u32).to_be_bytes());
@@ -109,14 +109,14 @@ pub(super) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
 }
 
 /// A greyscale PNG made into another kind: its rows of 5 bytes are also 5 palette indices, or 40 pixels of a bit each.
-pub(super) fn recast_png(ihdr: impl FnOnce(&mut [u8]), inserted: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn recast_png(ihdr: impl FnOnce(&mut [u8]), inserted: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let mut chunks = png_chunks(&png(ExtendedColorType::L8));
     ihdr(&mut chunks[0].1);
     chunks.splice(1..1, inserted.iter().cloned());
     png_of(&chunks)
 }
 
-pub(super) fn palette_png(inserted: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn palette_png(inserted: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     recast_png(|ihdr| ihdr[9] = 3, inserted)
 }
 
@@ -144,7 +144,7 @@ fn pngs() -> Vec<Sample> {
 }
 
 /// A GIF with a frame of the whole screen for each item, which says whether it has a transparent colour.
-pub(super) fn gif(frames: &[bool]) -> Vec<u8> {
+pub(crate) fn gif(frames: &[bool]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
     for &alpha in frames {
@@ -178,7 +178,7 @@ const VP8: [u8; 46] = [
     0x0E, 0x37, 0xED, 0x0D, 0x68, 0x7E, 0x98, 0x56, 0xD1, 0x40, 0x00, 0x00,
 ];
 
-pub(super) fn riff_chunk(fourcc: &[u8; 4], data: &[u8]) -> Vec<u8> {
+pub(crate) fn riff_chunk(fourcc: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let mut chunk = fourcc.to_vec();
     chunk.extend_from_slice(&(data.len() as u32).to_le_bytes());
     chunk.extend_from_slice(data);
@@ -189,21 +189,21 @@ pub(super) fn riff_chunk(fourcc: &[u8; 4], data: &[u8]) -> Vec<u8> {
 }
 
 /// The WebP of these chunks, in a RIFF of the right size.
-pub(super) fn webp_of(chunks: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn webp_of(chunks: &[Vec<u8>]) -> Vec<u8> {
     riff_chunk(b"RIFF", &[&b"WEBP"[..], &chunks.concat()].concat())
 }
 
-pub(super) fn vp8x(flags: u8, width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn vp8x(flags: u8, width: u32, height: u32) -> Vec<u8> {
     let [width, height] = [width - 1, height - 1].map(u32::to_le_bytes);
     riff_chunk(b"VP8X", &[&[flags, 0, 0, 0], &width[..3], &height[..3]].concat())
 }
 
-pub(super) fn vp8() -> Vec<u8> {
+pub(crate) fn vp8() -> Vec<u8> {
     riff_chunk(b"VP8 ", &VP8)
 }
 
 /// A VP8L chunk as the encoder writes it.
-pub(super) fn vp8l(alpha: bool) -> Vec<u8> {
+pub(crate) fn vp8l(alpha: bool) -> Vec<u8> {
     lossless_webp(alpha).split_off(12)
 }
 
@@ -215,17 +215,17 @@ fn lossless_webp(alpha: bool) -> Vec<u8> {
 }
 
 /// An uncompressed ALPH chunk, half transparent.
-pub(super) fn alph() -> Vec<u8> {
+pub(crate) fn alph() -> Vec<u8> {
     riff_chunk(b"ALPH", &[&[0][..], &[127; (WIDTH * HEIGHT) as usize]].concat())
 }
 
 /// An ANMF chunk of 5x3 pixels at `x`, which is even.
-pub(super) fn anmf(x: u8, chunks: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn anmf(x: u8, chunks: &[Vec<u8>]) -> Vec<u8> {
     let header = [x / 2, 0, 0, 0, 0, 0, WIDTH as u8 - 1, 0, 0, HEIGHT as u8 - 1, 0, 0, 100, 0, 0, 0];
     riff_chunk(b"ANMF", &[&header[..], &chunks.concat()].concat())
 }
 
-pub(super) fn anim() -> Vec<u8> {
+pub(crate) fn anim() -> Vec<u8> {
     riff_chunk(b"ANIM", &[0; 6])
 }
 

@@ -9,38 +9,39 @@ use fast_image_resize::{MulDiv, PixelTrait, ResizeOptions, Resizer};
 use image::metadata::Orientation::{self, Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
 use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
-use super::decode::Picture;
-use super::plane::{Channels, Region};
-use super::{Fit, Undecodable, colour};
+use crate::colour;
+use crate::error::Undecodable;
+use crate::picture::Picture;
+use crate::picture::{Channels, Fit, Region, Target};
 use crate::size::Size;
 
 /// What the steps after a decode hold: the scaler's intermediate rows (at most 600 of the crop's width, for the widest square of
 /// 40 megapixels 15 MB, and 11 in another form), the three thumbnails, their colour conversion and their encoders.
-pub(super) const WORKING_BYTES: u64 = 32 << 20;
+pub(crate) const WORKING_BYTES: u64 = 32 << 20;
 
 /// A thumbnail's pixels: `ImageLuma8`, `ImageRgb8` or `ImageRgba8` together, or three of `ImageLuma8`, of which the two of
 /// colour have half as many rows and columns as the thumbnail.
-pub(super) type Pixels = Channels<DynamicImage>;
+pub(crate) type Pixels = Channels<DynamicImage>;
 
 /// The three thumbnails' pixels in the order of [`Size::ALL`], upright and in sRGB.
-pub(super) fn pyramid(picture: Picture, fit: Fit) -> Result<[Pixels; 3], Undecodable> {
+pub(crate) fn pyramid(picture: Picture, Target { fit, side }: Target) -> Result<[Pixels; 3], Undecodable> {
     let Picture { channels, dimensions, orientation, icc_profile } = picture;
     let mut resizer = Resizer::new();
-    let target = dimensions_of(dimensions, Size::Large, fit);
+    let target = dimensions_of(dimensions, side, fit);
     let mut large = channels.try_map(|plane, is_colour| {
         let mut pixels = scale(&mut resizer, plane.pixels, plane.visible, halved(target, is_colour))?;
         if plane.limited_range {
             colour::to_full_range(&mut pixels, is_colour);
         }
         pixels.apply_orientation(orientation);
-        Ok(pixels)
+        Ok::<_, Undecodable>(pixels)
     })?;
     if let Some(profile) = icc_profile {
         large = colour::to_srgb(large, &profile)?;
     }
     let upright = if is_turned(orientation) { (dimensions.1, dimensions.0) } else { dimensions };
     let mut next = |above: &Pixels, size| {
-        let target = dimensions_of(upright, size, fit);
+        let target = dimensions_of(upright, Size::pixels(size), fit);
         above.clone().try_map(|pixels, colour| {
             let all = Region::whole(pixels.width(), pixels.height());
             scale(&mut resizer, pixels, all, halved(target, colour))
@@ -60,8 +61,7 @@ fn halved((width, height): (u32, u32), colour: bool) -> (u32, u32) {
 }
 
 /// The dimensions of a thumbnail.
-fn dimensions_of((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32) {
-    let square = size.pixels();
+fn dimensions_of((width, height): (u32, u32), square: u32, fit: Fit) -> (u32, u32) {
     let long = width.max(height);
     if fit == Fit::Cover {
         return (square, square);
@@ -78,7 +78,7 @@ fn dimensions_of((width, height): (u32, u32), size: Size, fit: Fit) -> (u32, u32
 
 /// Scales the part that shows. Takes the pixels because transparency is multiplied into them where they lie: scaled apart
 /// from its alpha, the colour that hides under a transparent pixel would bleed into its neighbours.
-pub(super) fn scale(
+pub(crate) fn scale(
     resizer: &mut Resizer,
     pixels: DynamicImage,
     visible: Region,

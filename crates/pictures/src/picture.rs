@@ -3,13 +3,41 @@
 //! A JPEG or a lossy WebP is three such planes, two of them often smaller. Scaling is the same sum for each channel, so
 //! they are scaled as they are: colours are converted, if at all, where 360,000 pixels are left of 24 million.
 
-use image::DynamicImage;
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage};
 
-use super::Fit;
+/// How a picture is brought to the square of a [`Size`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Exactly the square: scaled to cover it, cropped about the centre. Small pictures are enlarged.
+    Cover,
+    /// Inside the square with the picture's own aspect ratio, at least 1x1, never enlarged.
+    Contain,
+}
+
+/// What a decode is for: how the picture is fitted, and the side of the largest square that it is fitted to, in pixels.
+/// Nothing larger is made of it, so a decoder may reduce the picture, and leave out what does not show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) fit: Fit,
+    pub(crate) side: u32,
+}
+
+/// A decoded original.
+pub(crate) struct Picture {
+    /// A JPEG's may be smaller than the picture is, if not so small that it is seen, and lack what does not show.
+    pub channels: Channels<Plane>,
+    /// Width and height as the header says.
+    pub dimensions: (u32, u32),
+    /// What makes it upright.
+    pub orientation: Orientation,
+    /// The ICC profile that it carries.
+    pub icc_profile: Option<Vec<u8>>,
+}
 
 /// A rectangle with fractions: a pixel's centre lies half a pixel from its edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Region {
+pub(crate) struct Region {
     pub left: f64,
     pub top: f64,
     pub width: f64,
@@ -17,20 +45,20 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn whole(width: u32, height: u32) -> Region {
+    pub(crate) fn whole(width: u32, height: u32) -> Region {
         Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
     }
 
-    pub(super) fn scaled(self, x: f64, y: f64) -> Region {
+    pub(crate) fn scaled(self, x: f64, y: f64) -> Region {
         Region { left: self.left * x, top: self.top * y, width: self.width * x, height: self.height * y }
     }
 
-    pub(super) fn moved(self, x: f64, y: f64) -> Region {
+    pub(crate) fn moved(self, x: f64, y: f64) -> Region {
         Region { left: self.left + x, top: self.top + y, ..self }
     }
 
     /// What of it lies on a plane.
-    pub(super) fn within(self, width: u32, height: u32) -> Region {
+    pub(crate) fn within(self, width: u32, height: u32) -> Region {
         let clip = |start: f64, length: f64, limit: u32| {
             let limit = f64::from(limit);
             let start = start.clamp(0.0, limit);
@@ -43,7 +71,7 @@ impl Region {
 }
 
 /// What a thumbnail shows of a picture: for [`Fit::Cover`] the largest square about its centre.
-pub(super) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
+pub(crate) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
     if fit == Fit::Contain {
         return Region::whole(width, height);
     }
@@ -54,17 +82,17 @@ pub(super) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
 
 /// Pixels, of one channel or of several that lie together, and the part of them that shows.
 #[derive(Clone, Debug)]
-pub(super) struct Plane {
+pub(crate) struct Plane {
     /// `ImageLuma8`, `ImageRgb8` or, with straight alpha, `ImageRgba8`.
     pub pixels: DynamicImage,
     pub visible: Region,
-    /// A channel of YCbCr that does not use all of 0 to 255, see [`to_full_range`](super::colour::to_full_range).
+    /// A channel of YCbCr that does not use all of 0 to 255, see [`to_full_range`](crate::colour::to_full_range).
     pub limited_range: bool,
 }
 
 /// A picture's channels.
 #[derive(Clone, Debug)]
-pub(super) enum Channels<T> {
+pub(crate) enum Channels<T> {
     /// Grey, RGB or RGBA.
     Together(T),
     /// As JFIF defines them, each by itself; the two of colour may have fewer samples.
@@ -73,7 +101,7 @@ pub(super) enum Channels<T> {
 
 impl<T> Channels<T> {
     /// The same of each channel; `make` is told if it is one of the two of colour.
-    pub(super) fn try_map<U, E>(
+    pub(crate) fn try_map<U, E>(
         self,
         mut make: impl FnMut(T, bool) -> Result<U, E>,
     ) -> Result<Channels<U>, E> {
@@ -87,8 +115,27 @@ impl<T> Channels<T> {
 }
 
 /// The colour of a JPEG's three channels (JFIF 1.02).
-pub(super) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+pub(crate) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
     let sample = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
     [sample(y + 91_881 * cr), sample(y - 22_554 * cb - 46_802 * cr), sample(y + 116_130 * cb)]
+}
+
+/// The orientation in an Exif block; upright if it says nothing sensible.
+pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
+    // Some writers of PNG and WebP keep the prefix that only JPEG asks for.
+    let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// All of a picture, in one of the kinds of pixel that a [`Plane`] has.
+pub(crate) fn together(pixels: DynamicImage, fit: Fit) -> Channels<Plane> {
+    let visible = visible((pixels.width(), pixels.height()), fit);
+    let pixels = match pixels.color() {
+        ColorType::L8 | ColorType::Rgb8 | ColorType::Rgba8 => pixels,
+        color if color.has_alpha() => pixels.into_rgba8().into(),
+        color if color.has_color() => pixels.into_rgb8().into(),
+        _ => pixels.into_luma8().into(),
+    };
+    Channels::Together(Plane { pixels, visible, limited_range: false })
 }

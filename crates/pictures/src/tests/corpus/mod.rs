@@ -17,7 +17,7 @@ use image::{DynamicImage, GenericImageView, Pixel, Rgb, RgbImage, Rgba, RgbaImag
 use super::{Jpeg, MAX_PIXELS, Png, SQUARES, dimensions, read};
 use crate::format::ThumbnailFormat;
 use crate::size::Size;
-use crate::thumbnails::{Fit, cost, make};
+use crate::{Fit, cost, make};
 
 /// The sixteen colours of the scene, row by row.
 type Tiles = [Rgba<u8>; 16];
