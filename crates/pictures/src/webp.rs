@@ -24,7 +24,7 @@ use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
 use crate::inspect::{Inspected, check_size};
 use crate::picture::{Channels, Picture, Plane, Target, orientation, together, visible};
-use chunks::{AnimationFrame, Bitstream, CHUNK_HEADER_BYTES, Chunk, check_transparency, damaged};
+use chunks::{Bitstream, CHUNK_HEADER_BYTES, Chunk, check_transparency, damaged, read_animation_frame};
 
 /// The bits of the VP8X chunk's flags (RFC 9649, section 2.7).
 const ALPHA: u8 = 0x10;
@@ -69,7 +69,7 @@ enum Pixels<'a> {
         /// The RIFF chunk.
         file: &'a [u8],
         is_animation: bool,
-        /// The length of the chunk that holds prefix codes: a lossless picture, or transparency, which is coded like one.
+        /// As in [`Bitstream`].
         lossless_bytes: usize,
     },
 }
@@ -98,10 +98,10 @@ pub(crate) fn read(bytes: &[u8], max_pixels: u64) -> Result<Structure<'_>, Inspe
     while !chunks.is_empty() {
         Chunk::read(&mut chunks)?;
     }
-    let Bitstream { width, height, alpha, .. } = image;
-    let pixels = match image.frame {
+    let Bitstream { width, height, alpha, frame, lossless_bytes } = image;
+    let pixels = match frame {
         Some(frame) => Pixels::OpaqueLossy(frame),
-        None => Pixels::Other { file, is_animation: false, lossless_bytes: first.data.len() },
+        None => Pixels::Other { file, is_animation: false, lossless_bytes },
     };
     Ok(Structure { width, height, alpha, exif: None, icc_profile: None, pixels })
 }
@@ -169,8 +169,6 @@ struct Walk<'a> {
     transparency: Option<&'a [u8]>,
     /// The still picture, or the first frame of an animation.
     image: Option<Bitstream<'a>>,
-    /// As in [`Pixels::Other`].
-    lossless_bytes: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -189,7 +187,6 @@ impl<'a> Walk<'a> {
             icc_profile: None,
             transparency: None,
             image: None,
-            lossless_bytes: 0,
         })
     }
 
@@ -210,7 +207,10 @@ impl<'a> Walk<'a> {
                 return Err(damaged("its ANIM chunk has a wrong length"));
             }
             b"ANIM" => self.missing &= !ANIMATION,
-            b"ANMF" if self.is_animation() => self.add_frame(data)?,
+            b"ANMF" if self.is_animation() => {
+                let frame = read_animation_frame(data, self.width, self.height)?;
+                self.image.get_or_insert(frame);
+            }
             b"ANMF" => return Err(damaged("it has a frame of an animation, and is none")),
             b"ALPH" if !self.is_animation() => {
                 check_transparency(data, self.width, self.height)?;
@@ -231,18 +231,7 @@ impl<'a> Walk<'a> {
         if announces_alpha && image.frame.is_some() && self.transparency.is_none() {
             return Err(damaged("the transparency that it announces is missing"));
         }
-        self.lossless_bytes = if image.frame.is_none() { chunk.data.len() } else { 0 };
         self.image = Some(image);
-        Ok(())
-    }
-
-    fn add_frame(&mut self, anmf: &'a [u8]) -> Result<(), InspectError> {
-        let frame = AnimationFrame::read(anmf, self.width, self.height)?;
-        if self.image.is_none() {
-            frame.image.check_color_space()?;
-            self.lossless_bytes = frame.lossless_bytes;
-            self.image = Some(frame.image);
-        }
         Ok(())
     }
 
@@ -254,13 +243,14 @@ impl<'a> Walk<'a> {
         }
         let announces_alpha = self.flags & ALPHA != 0;
         let alpha = announces_alpha || self.transparency.is_some() || image.alpha;
-        if announces_alpha {
-            image.check_color_space()?;
-        }
         let pixels = match image.frame {
             Some(frame) if !is_animation && !announces_alpha => Pixels::OpaqueLossy(frame),
+            // image-webp refuses the reserved colour space, which libwebp and `vp8-keyframe` ignore.
+            Some(frame) if frame.color_space() != 0 => {
+                return Err(InspectError::Unsupported(Format::WebP, "a reserved colour space"));
+            }
             _ => {
-                let lossless_bytes = self.lossless_bytes.max(self.transparency.map_or(0, <[u8]>::len));
+                let lossless_bytes = image.lossless_bytes.max(self.transparency.map_or(0, <[u8]>::len));
                 Pixels::Other { file, is_animation, lossless_bytes }
             }
         };

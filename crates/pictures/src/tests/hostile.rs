@@ -70,7 +70,7 @@ fn a_frame_that_is_far_larger_than_its_canvas_is_refused() {
     let mut frame = WEBP_LOSSY[20..].to_vec();
     frame[6..10].copy_from_slice(&[0xff, 0x3f, 0xff, 0x3f]);
     let webp = webp_extended(0, (1, 1), &[(b"VP8 ", &frame)]);
-    assert!(cover(&webp, Jpeg).unwrap_err().to_string().contains("its place"));
+    assert!(cover(&webp, Jpeg).unwrap_err().to_string().contains("animation frame"));
     assert!(cost(&webp, MAX_PIXELS).is_err());
 }
 
@@ -207,7 +207,7 @@ fn a_frame_of_other_dimensions_than_its_place_is_refused() {
     let mut renamed = larger.clone();
     renamed[vp8 - 6] = b'4';
     for odd in [larger, renamed, with_place(2)] {
-        assert!(cover(&odd, Png).unwrap_err().to_string().contains("its place"));
+        assert!(cover(&odd, Png).unwrap_err().to_string().contains("animation frame"));
         assert!(cost(&odd, MAX_PIXELS).is_err());
     }
 }

@@ -20,6 +20,7 @@ pub(super) const fn damaged(what: &'static str) -> InspectError {
 }
 
 /// A RIFF chunk (section 2.3).
+#[derive(Clone, Copy)]
 pub(super) struct Chunk<'a> {
     pub(super) fourcc: [u8; 4],
     pub(super) data: &'a [u8],
@@ -43,8 +44,10 @@ pub(super) struct Bitstream<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) alpha: bool,
-    /// Of a lossy one.
+    /// The header of a lossy picture's frame.
     pub(super) frame: Option<Box<FrameHeader<'a>>>,
+    /// The length of the chunk with the picture's prefix codes: a lossless picture, or transparency, which is coded like one.
+    pub(super) lossless_bytes: usize,
 }
 
 impl<'a> Bitstream<'a> {
@@ -69,7 +72,7 @@ impl<'a> Bitstream<'a> {
             _ => damaged("its VP8 chunk is shorter than its partitions"),
         })?;
         let (width, height) = (frame.width(), frame.height());
-        Ok(Bitstream { width, height, alpha: false, frame: Some(Box::new(frame)) })
+        Ok(Bitstream { width, height, alpha: false, frame: Some(Box::new(frame)), lossless_bytes: 0 })
     }
 
     /// Section 3.4.
@@ -90,17 +93,8 @@ impl<'a> Bitstream<'a> {
             height: (header >> 14 & 0x3FFF) + 1,
             alpha: header >> 28 & 1 != 0,
             frame: None,
+            lossless_bytes: data.len(),
         })
-    }
-
-    /// image-webp refuses the reserved colour space, which libwebp and `vp8-keyframe` ignore.
-    pub(super) fn check_color_space(&self) -> Result<(), InspectError> {
-        match &self.frame {
-            Some(frame) if frame.color_space() != 0 => {
-                Err(InspectError::Unsupported(Format::WebP, "a reserved colour space"))
-            }
-            _ => Ok(()),
-        }
     }
 }
 
@@ -119,54 +113,46 @@ pub(super) fn check_transparency(alph: &[u8], width: u32, height: u32) -> Result
     Ok(())
 }
 
-/// A frame of an animation.
-pub(super) struct AnimationFrame<'a> {
-    /// Its alpha is also true where the frame leaves a part of the canvas uncovered.
-    pub(super) image: Bitstream<'a>,
-    /// As in [`Pixels::Other`](super::Pixels).
-    pub(super) lossless_bytes: usize,
-}
-
-impl<'a> AnimationFrame<'a> {
-    /// Reads an ANMF chunk (section 2.7.1.1).
-    pub(super) fn read(
-        anmf: &'a [u8],
-        canvas_width: u32,
-        canvas_height: u32,
-    ) -> Result<AnimationFrame<'a>, InspectError> {
-        let mut cursor = Cursor::new(anmf, damaged("an animation frame is too short"));
-        let x = cursor.u24_le()? * 2;
-        let y = cursor.u24_le()? * 2;
-        let width = cursor.u24_le()? + 1;
-        let height = cursor.u24_le()? + 1;
-        let _duration_and_flags = cursor.array::<4>()?;
-        if x + width > canvas_width || y + height > canvas_height {
-            return Err(damaged("an animation frame reaches beyond the canvas"));
-        }
-        let first = Chunk::read(&mut cursor)?;
-        let padded_bytes = FRAME_HEADER_BYTES + CHUNK_HEADER_BYTES + first.data.len().next_multiple_of(2);
-        if anmf.len() < MIN_FRAME_BYTES.max(padded_bytes) {
-            return Err(damaged("an animation frame is too short"));
-        }
-        let has_transparency = &first.fourcc == b"ALPH";
-        let chunk = if has_transparency {
-            check_transparency(first.data, width, height)?;
-            Chunk::read(&mut cursor)?
-        } else {
-            Chunk { ..first }
-        };
-        let mut image = Bitstream::read(&chunk)?
-            .filter(|image| !has_transparency || image.frame.is_some())
-            .ok_or(damaged("an animation frame has no image data"))?;
-        if (image.width, image.height) != (width, height) {
-            return Err(damaged("an animation frame does not agree with its image"));
-        }
-        while !cursor.is_empty() {
-            Chunk::read(&mut cursor)?;
-        }
-        let covers_canvas = width == canvas_width && height == canvas_height;
-        image.alpha |= has_transparency || !covers_canvas;
-        let is_lossless = has_transparency || image.frame.is_none();
-        Ok(AnimationFrame { image, lossless_bytes: if is_lossless { first.data.len() } else { 0 } })
+/// Reads an ANMF chunk (section 2.7.1.1). The image's alpha is also true if it leaves a part of the canvas uncovered.
+pub(super) fn read_animation_frame<'a>(
+    anmf: &'a [u8],
+    canvas_width: u32,
+    canvas_height: u32,
+) -> Result<Bitstream<'a>, InspectError> {
+    let mut cursor = Cursor::new(anmf, damaged("an animation frame is too short"));
+    let x = cursor.u24_le()? * 2;
+    let y = cursor.u24_le()? * 2;
+    let width = cursor.u24_le()? + 1;
+    let height = cursor.u24_le()? + 1;
+    let _duration_and_flags = cursor.array::<4>()?;
+    if x + width > canvas_width || y + height > canvas_height {
+        return Err(damaged("an animation frame reaches beyond the canvas"));
     }
+    let first = Chunk::read(&mut cursor)?;
+    let padded_bytes = FRAME_HEADER_BYTES + CHUNK_HEADER_BYTES + first.data.len().next_multiple_of(2);
+    if anmf.len() < MIN_FRAME_BYTES.max(padded_bytes) {
+        return Err(damaged("an animation frame is too short"));
+    }
+    let has_transparency = &first.fourcc == b"ALPH";
+    let chunk = if has_transparency {
+        check_transparency(first.data, width, height)?;
+        Chunk::read(&mut cursor)?
+    } else {
+        first
+    };
+    let mut image = Bitstream::read(&chunk)?
+        .filter(|image| !has_transparency || image.frame.is_some())
+        .ok_or(damaged("an animation frame has no image data"))?;
+    if (image.width, image.height) != (width, height) {
+        return Err(damaged("an animation frame does not agree with its image"));
+    }
+    while !cursor.is_empty() {
+        Chunk::read(&mut cursor)?;
+    }
+    let covers_canvas = width == canvas_width && height == canvas_height;
+    image.alpha |= has_transparency || !covers_canvas;
+    if has_transparency {
+        image.lossless_bytes = first.data.len();
+    }
+    Ok(image)
 }
