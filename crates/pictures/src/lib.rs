@@ -14,20 +14,18 @@
 
 mod broken;
 mod colour;
-mod count_pixels;
 mod cursor;
 mod encode;
 mod error;
 mod format;
 mod gif;
-mod inspect;
 mod inspected;
 mod jpeg;
 pub mod memory;
 mod picture;
 mod png;
 mod scale;
-mod thumbnails;
+mod webp;
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +45,7 @@ enum Structure<'a> {
     Jpeg(jpeg::Structure<'a>),
     Png(png::Structure<'a>),
     Gif(gif::Structure<'a>),
-    WebP(&'a [u8], Inspected),
+    WebP(webp::Structure<'a>),
 }
 
 impl<'a> Structure<'a> {
@@ -57,7 +55,7 @@ impl<'a> Structure<'a> {
             Format::Jpeg => Structure::Jpeg(jpeg::read(bytes, max_pixels)?),
             Format::Png => Structure::Png(png::read(bytes, max_pixels)?),
             Format::Gif => Structure::Gif(gif::read(bytes, max_pixels)?),
-            Format::WebP => Structure::WebP(bytes, inspect::webp::inspect(bytes, max_pixels)?),
+            Format::WebP => Structure::WebP(webp::read(bytes, max_pixels)?),
         })
     }
 
@@ -66,7 +64,7 @@ impl<'a> Structure<'a> {
             Structure::Jpeg(jpeg) => jpeg.inspected(),
             Structure::Png(png) => png.inspected(),
             Structure::Gif(gif) => gif.inspected(),
-            Structure::WebP(_, inspected) => *inspected,
+            Structure::WebP(webp) => webp.inspected(),
         }
     }
 
@@ -76,7 +74,7 @@ impl<'a> Structure<'a> {
             Structure::Jpeg(jpeg) => jpeg.memory(side),
             Structure::Png(png) => png.memory(),
             Structure::Gif(gif) => gif.memory(),
-            Structure::WebP(bytes, _) => thumbnails::webp::cost(bytes, u64::MAX).unwrap_or(u64::MAX),
+            Structure::WebP(webp) => webp.memory(),
         }
     }
 
@@ -86,7 +84,7 @@ impl<'a> Structure<'a> {
             Structure::Jpeg(jpeg) => jpeg.decode(target),
             Structure::Png(png) => png.decode(target),
             Structure::Gif(gif) => gif.decode(target),
-            Structure::WebP(bytes, _) => thumbnails::webp::decode(bytes, target.fit, u64::MAX),
+            Structure::WebP(webp) => webp.decode(target),
         }
     }
 }

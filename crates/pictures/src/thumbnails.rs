@@ -1,2 +1,0 @@
-pub(crate) mod vp8;
-pub(crate) mod webp;
