@@ -1,39 +1,49 @@
-//! The "broken picture": what an original that cannot be decoded gets, so that its three URLs answer all the same.
+//! The "broken picture": what an original that cannot be decoded gets, so that its three URLs still answer.
 //!
-//! It is drawn here rather than kept as a file, at the large size and averaged down to the other two.
+//! It is drawn here rather than kept as a file.
 
 use std::time::{Duration, Instant};
 
 use image::{DynamicImage, Rgb, RgbImage};
 
-use crate::encode;
 use crate::format::ThumbnailFormat;
 use crate::picture::Channels;
-use crate::size::Size;
-use crate::thumbnails::Thumbnails;
+use crate::{Thumbnails, encode};
 
 const GROUND: Rgb<u8> = Rgb([232, 232, 232]);
 const GLYPH: Rgb<u8> = Rgb([158, 158, 158]);
 
-/// The broken picture in the promised format: a framed landscape, torn down the middle.
-pub fn broken(format: ThumbnailFormat) -> Thumbnails {
+/// The side of the drawing, in points.
+const DRAWING: u32 = 600;
+
+/// The broken picture in the promised format, for squares of the `sides`: a framed landscape, torn down the middle.
+///
+/// # Panics
+///
+/// If a side is not between 1 and 65,535.
+pub fn broken(format: ThumbnailFormat, sides: [u32; 3]) -> Thumbnails {
     let started = Instant::now();
-    let files = Size::ALL.map(|size| {
-        let picture = Channels::Together(DynamicImage::ImageRgb8(draw(size.pixels())));
-        // An encoder refuses sides of 0 or over 65,535, and fails when what it writes to does: here 100 to 600, and memory.
-        encode::encode(&picture, format).expect("a small picture is encoded to memory")
+    let files = sides.map(|side| {
+        let picture = Channels::Together(DynamicImage::ImageRgb8(draw(side)));
+        // Only such sides are refused, and writing to memory does not fail.
+        encode::encode(&picture, format).expect("a side is between 1 and 65,535")
     });
     Thumbnails { files, decode: Duration::ZERO, encode: started.elapsed() }
 }
 
-/// Each pixel is the share of glyph in the square of the large drawing that it stands for.
+/// A pixel has as much of the glyph's colour as the points that it stands for.
 fn draw(side: u32) -> RgbImage {
-    let step = Size::Large.pixels() / side;
+    let points = |pixel: u32| {
+        let from = pixel * DRAWING / side;
+        from..((pixel + 1) * DRAWING / side).max(from + 1)
+    };
     RgbImage::from_fn(side, side, |x, y| {
-        let points = (0..step * step).map(|i| (x * step + i % step, y * step + i / step));
-        let inked = points.filter(|&(x, y)| is_glyph(x as i32, y as i32)).count() as u32;
+        let (across, down) = (points(x), points(y));
+        let all = (across.len() * down.len()) as u32;
+        let inked = down.flat_map(|y| across.clone().map(move |x| (x, y)));
+        let inked = inked.filter(|&(x, y)| is_glyph(x as i32, y as i32)).count() as u32;
         let mix = |ground: u8, glyph: u8| {
-            (u32::from(ground) - (u32::from(ground) - u32::from(glyph)) * inked / (step * step)) as u8
+            (u32::from(ground) - (u32::from(ground) - u32::from(glyph)) * inked / all) as u8
         };
         Rgb([0, 1, 2].map(|channel| mix(GROUND[channel], GLYPH[channel])))
     })

@@ -1,5 +1,5 @@
-//! To sRGB, which is what a viewer assumes of a picture without a profile. Dropping the profile of a phone's Display P3
-//! photograph without converting it would leave a washed-out thumbnail.
+//! Converts colours to sRGB, which a viewer assumes of a picture without a profile. A phone's Display P3 photograph whose profile
+//! were dropped without converting it would have a washed-out thumbnail.
 
 use std::array;
 
@@ -11,9 +11,8 @@ use crate::error::Undecodable;
 use crate::picture::{Channels, Region, ycbcr_to_rgb};
 use crate::scale::{Pixels, scale};
 
-/// Converts. A profile that is broken, or of CMYK or grey, leaves the picture as it is: it has been brought to RGB by other
-/// means, so the profile no longer describes it. So does sRGB's own, which is what most profiles out there are: the
-/// channels can stay apart.
+/// Converts by an RGB profile. A profile that is damaged, or of CMYK or grey, is ignored. So is one that changes next to
+/// nothing: most profiles are sRGB's own, and without a conversion the channels can stay apart.
 pub(crate) fn to_srgb(picture: Pixels, icc_profile: &[u8]) -> Result<Pixels, Undecodable> {
     let layout = match &picture {
         Channels::Together(DynamicImage::ImageLuma8(_)) => return Ok(picture),
@@ -53,7 +52,7 @@ pub(crate) fn to_srgb(picture: Pixels, icc_profile: &[u8]) -> Result<Pixels, Und
     Ok(Channels::Together(pixels))
 }
 
-/// Colours from all over RGB, six steps a channel, opaque.
+/// Opaque colours from all over RGB, six steps a channel.
 fn probe(layout: Layout) -> Vec<u8> {
     let step = |i: usize, unit: usize| (i / unit % 6 * 51) as u8;
     (0..6 * 6 * 6)
@@ -64,7 +63,7 @@ fn probe(layout: Layout) -> Vec<u8> {
         .collect()
 }
 
-/// The channels together, those of colour at the size of the first.
+/// Makes RGB of three channels, whose two of colour are first scaled to the size of luma.
 pub(crate) fn to_rgb(channels: &[DynamicImage; 3]) -> Result<DynamicImage, Undecodable> {
     let [y, colour @ ..] = channels;
     let (width, height) = (y.width(), y.height());
@@ -77,12 +76,12 @@ pub(crate) fn to_rgb(channels: &[DynamicImage; 3]) -> Result<DynamicImage, Undec
     let samples = y.as_bytes().iter().zip(cb.as_bytes()).zip(cr.as_bytes());
     let pixels = samples.flat_map(|((y, cb), cr)| ycbcr_to_rgb([*y, *cb, *cr])).collect();
     let pixels = RgbImage::from_raw(width, height, pixels);
-    pixels.map(DynamicImage::ImageRgb8).ok_or_else(|| Undecodable::new("the channels differ in size"))
+    pixels.map(DynamicImage::ImageRgb8).ok_or_else(|| Undecodable::thumbnail("the channels differ in size"))
 }
 
 /// From BT.601's limited range, which VP8 has, to the full range of JPEG: 16 to 235, or 240 for colour, become 0 to 255.
-pub(crate) fn to_full_range(pixels: &mut DynamicImage, colour: bool) {
-    let (zero, range, to) = if colour { (128.0, 224.0, 128.0) } else { (16.0, 219.0, 0.0) };
+pub(crate) fn to_full_range(pixels: &mut DynamicImage, is_colour: bool) {
+    let (zero, range, to) = if is_colour { (128.0, 224.0, 128.0) } else { (16.0, 219.0, 0.0) };
     let full: [u8; 256] =
         array::from_fn(|sample| ((sample as f64 - zero) * 255.0 / range + to).round() as u8);
     if let DynamicImage::ImageLuma8(samples) = pixels {

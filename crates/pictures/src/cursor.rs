@@ -1,7 +1,7 @@
-//! Reading forward through bytes that a stranger sent.
+//! Reads forward through a stranger's bytes.
 //!
-//! Every read is checked against what is left, and a read that asks for more gives the error that the cursor was made
-//! with: the file was cut short, or, within a segment or chunk whose length is known, its length is wrong.
+//! Every read is checked against what is left. A read beyond that gives the error that the cursor was made with: the file
+//! was cut short, or, inside a segment or chunk of known length, the length is wrong.
 
 use crate::error::InspectError;
 

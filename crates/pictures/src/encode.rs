@@ -1,4 +1,4 @@
-//! From a thumbnail's pixels to a file. Nothing but pixels goes in, so no GPS position and no profile can come out.
+//! Encodes a thumbnail. Nothing but pixels goes in, so no GPS position and no profile can come out.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{DynamicImage, GenericImageView, ImageEncoder, Rgb, RgbImage, RgbaImage};
@@ -34,12 +34,12 @@ pub(crate) fn encode(picture: &Pixels, format: ThumbnailFormat) -> Result<Vec<u8
     }
 }
 
-/// The fast compression is made for this filter: for the same bytes as the default one a twentieth of the time.
+/// The fast compression is made for this filter. Files are as small as by the default one, in a twentieth of the time.
 fn encode_png(picture: &DynamicImage) -> Result<Vec<u8>, Undecodable> {
     let mut file = Vec::new();
     PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
         .write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())
-        .map_err(Undecodable::new)?;
+        .map_err(Undecodable::thumbnail)?;
     Ok(file)
 }
 
@@ -48,8 +48,9 @@ fn encode_jpeg_of(
     (width, height): (u32, u32),
     color: ColorType,
 ) -> Result<Vec<u8>, Undecodable> {
-    // A thumbnail has at most 600 a side.
-    encode_jpeg(|encoder| encoder.encode(samples, width as u16, height as u16, color))
+    let side = |length| u16::try_from(length).map_err(Undecodable::thumbnail);
+    let (width, height) = (side(width)?, side(height)?);
+    encode_jpeg(|encoder| encoder.encode(samples, width, height, color))
 }
 
 fn encode_jpeg(
@@ -59,14 +60,14 @@ fn encode_jpeg(
     let mut encoder = Encoder::new(&mut file, JPEG_QUALITY);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    // 4 % fewer bytes for 5 % more of a job's time.
+    // The files are 4 % smaller, and a job takes 5 % longer.
     encoder.set_optimized_huffman_tables(true);
-    encode(encoder).map_err(Undecodable::new)?;
+    encode(encoder).map_err(Undecodable::thumbnail)?;
     Ok(file)
 }
 
-/// Three channels, as the encoder reads them: of those of colour it wants a sample for each pixel, to average again four at a
-/// time. Of four that are the same, that is the one they came from.
+/// Three channels, as the encoder reads them. It wants colour at full size and averages 2x2 samples itself. So each sample of
+/// colour is repeated four times, and the average gives it back.
 struct YCbCr<'a>(&'a [DynamicImage; 3]);
 
 impl ImageBuffer for YCbCr<'_> {

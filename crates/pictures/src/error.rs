@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::format::Format;
-use crate::inspect::MAX_SIDE;
+use crate::inspected::MAX_SIDE;
 
 /// Why the bytes are not taken. `Display` is a sentence for the client; each is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +70,22 @@ fn name_and_end(format: Format) -> (&'static str, &'static str) {
 /// Why a picture has no thumbnails. It will have none later either, and on no other machine.
 #[derive(Debug)]
 pub enum Undecodable {
-    /// [`inspect`](crate::inspect) refuses the bytes.
+    /// [`inspect`](crate::inspect) refuses the bytes for the same reason.
     Structure(InspectError),
-    /// The structure is sound, but what the pixels are coded in is not. Only decoding shows that.
+    /// `inspect` accepts the bytes, but what the pixels are coded in is damaged, which only decoding can show. This is the
+    /// decoder's error.
     CodedData(Box<dyn Error + Send + Sync>),
+    /// The pixels were decoded, but could not be scaled or encoded. No picture is known that does this.
+    Thumbnail(Box<dyn Error + Send + Sync>),
 }
 
 impl Undecodable {
-    /// A fault in the coded data.
-    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Undecodable {
+    pub(crate) fn coded_data(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Undecodable {
         Undecodable::CodedData(cause.into())
+    }
+
+    pub(crate) fn thumbnail(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Undecodable {
+        Undecodable::Thumbnail(cause.into())
     }
 }
 
@@ -94,6 +100,7 @@ impl fmt::Display for Undecodable {
         match self {
             Undecodable::Structure(error) => write!(f, "cannot decode the picture: {error}"),
             Undecodable::CodedData(cause) => write!(f, "cannot decode the picture: {cause}"),
+            Undecodable::Thumbnail(cause) => write!(f, "cannot make the thumbnails: {cause}"),
         }
     }
 }
@@ -102,7 +109,7 @@ impl Error for Undecodable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Undecodable::Structure(error) => Some(error),
-            Undecodable::CodedData(cause) => Some(&**cause),
+            Undecodable::CodedData(cause) | Undecodable::Thumbnail(cause) => Some(&**cause),
         }
     }
 }

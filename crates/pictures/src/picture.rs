@@ -1,12 +1,12 @@
-//! A picture's samples, channel by channel, and which part of them a thumbnail shows.
+//! A decoded picture: its samples, and which part of them a thumbnail shows.
 //!
-//! A JPEG or a lossy WebP is three such planes, two of them often smaller. Scaling is the same sum for each channel, so
-//! they are scaled as they are: colours are converted, if at all, where 360,000 pixels are left of 24 million.
+//! A JPEG or a lossy WebP has three planes, of which the two of colour are often smaller. Each is scaled by itself, since scaling
+//! treats all channels alike. Colours are converted afterwards, if at all, when 360,000 pixels are left of 24 million.
 
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage};
 
-/// How a picture is brought to the square of a [`Size`].
+/// How a picture is fitted to a thumbnail's square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     /// Exactly the square: scaled to cover it, cropped about the centre. Small pictures are enlarged.
@@ -15,27 +15,26 @@ pub enum Fit {
     Contain,
 }
 
-/// What a decode is for: how the picture is fitted, and the side of the largest square that it is fitted to, in pixels.
-/// Nothing larger is made of it, so a decoder may reduce the picture, and leave out what does not show.
+/// What a picture is decoded for. A decoder may reduce it, and leave out what does not show.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) fit: Fit,
+    /// The side of the largest thumbnail's square, in pixels.
     pub(crate) side: u32,
 }
 
 /// A decoded original.
 pub(crate) struct Picture {
-    /// A JPEG's may be smaller than the picture is, if not so small that it is seen, and lack what does not show.
+    /// A JPEG's may be reduced, though not so far that it shows in a thumbnail, and lack what does not show.
     pub channels: Channels<Plane>,
-    /// Width and height as the header says.
+    /// The header's width and height.
     pub dimensions: (u32, u32),
     /// What makes it upright.
     pub orientation: Orientation,
-    /// The ICC profile that it carries.
     pub icc_profile: Option<Vec<u8>>,
 }
 
-/// A rectangle with fractions: a pixel's centre lies half a pixel from its edges.
+/// A rectangle in pixels, with fractions. A pixel's centre lies half a pixel from its edges.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Region {
     pub left: f64,
@@ -57,7 +56,7 @@ impl Region {
         Region { left: self.left + x, top: self.top + y, ..self }
     }
 
-    /// What of it lies on a plane.
+    /// The part that lies on a plane of this size.
     pub(crate) fn within(self, width: u32, height: u32) -> Region {
         let clip = |start: f64, length: f64, limit: u32| {
             let limit = f64::from(limit);
@@ -70,7 +69,7 @@ impl Region {
     }
 }
 
-/// What a thumbnail shows of a picture: for [`Fit::Cover`] the largest square about its centre.
+/// The part of a picture that a thumbnail shows: for [`Fit::Cover`] the largest square about its centre.
 pub(crate) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
     if fit == Fit::Contain {
         return Region::whole(width, height);
@@ -80,7 +79,7 @@ pub(crate) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
     Region { left: (width - side) / 2.0, top: (height - side) / 2.0, width: side, height: side }
 }
 
-/// Pixels, of one channel or of several that lie together, and the part of them that shows.
+/// Pixels of one channel or of several, and the part of them that shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Plane {
     /// `ImageLuma8`, `ImageRgb8` or, with straight alpha, `ImageRgba8`.
@@ -90,17 +89,16 @@ pub(crate) struct Plane {
     pub limited_range: bool,
 }
 
-/// A picture's channels.
 #[derive(Clone, Debug)]
 pub(crate) enum Channels<T> {
     /// Grey, RGB or RGBA.
     Together(T),
-    /// As JFIF defines them, each by itself; the two of colour may have fewer samples.
+    /// As JFIF defines them, each in a plane of its own. The two of colour may have fewer samples.
     YCbCr([T; 3]),
 }
 
 impl<T> Channels<T> {
-    /// The same of each channel; `make` is told if it is one of the two of colour.
+    /// Makes the same of each channel. `make` is told whether it is one of the two of colour.
     pub(crate) fn try_map<U, E>(
         self,
         mut make: impl FnMut(T, bool) -> Result<U, E>,
@@ -114,21 +112,21 @@ impl<T> Channels<T> {
     }
 }
 
-/// The colour of a JPEG's three channels (JFIF 1.02).
+/// Converts a pixel of a JPEG's three channels (JFIF 1.02).
 pub(crate) fn ycbcr_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
     let sample = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
     [sample(y + 91_881 * cr), sample(y - 22_554 * cb - 46_802 * cr), sample(y + 116_130 * cb)]
 }
 
-/// The orientation in an Exif block; upright if it says nothing sensible.
+/// The orientation in an Exif block. A picture whose block says nothing sensible is upright.
 pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
-    // Some writers of PNG and WebP keep the prefix that only JPEG asks for.
+    // Some writers of PNG and WebP keep the prefix that only JPEG requires.
     let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
-/// All of a picture, in one of the kinds of pixel that a [`Plane`] has.
+/// A whole picture, in one of the kinds of pixel that a [`Plane`] has.
 pub(crate) fn together(pixels: DynamicImage, fit: Fit) -> Channels<Plane> {
     let visible = visible((pixels.width(), pixels.height()), fit);
     let pixels = match pixels.color() {

@@ -1,6 +1,8 @@
-//! The pyramid: large from the picture, medium from large, small from medium.
+//! The pyramid: the large thumbnail is scaled from the decoded picture, the medium one from the large one and the small one from
+//! the medium one. That takes half the time of three scalings of the original, with no loss that can be measured. Orientation
+//! and colour profile are applied to the large one: to 360,000 pixels instead of 40 million.
 //!
-//! The crop comes before the scaling. The other order, which is the usual helper's, first blows a 65500x8 picture up to
+//! The crop comes before the scaling. The other order, that of image's `resize_to_fill`, first blows a 65500x8 picture up to
 //! 600 rows: 7.6 GB for a file of 195 KB.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
@@ -11,23 +13,18 @@ use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
 use crate::colour;
 use crate::error::Undecodable;
-use crate::picture::Picture;
-use crate::picture::{Channels, Fit, Region, Target};
-use crate::size::Size;
-
-/// What the steps after a decode hold: the scaler's intermediate rows (at most 600 of the crop's width, for the widest square of
-/// 40 megapixels 15 MB, and 11 in another form), the three thumbnails, their colour conversion and their encoders.
-pub(crate) const WORKING_BYTES: u64 = 32 << 20;
+use crate::picture::{Channels, Fit, Picture, Region};
 
 /// A thumbnail's pixels: `ImageLuma8`, `ImageRgb8` or `ImageRgba8` together, or three of `ImageLuma8`, of which the two of
 /// colour have half as many rows and columns as the thumbnail.
 pub(crate) type Pixels = Channels<DynamicImage>;
 
-/// The three thumbnails' pixels in the order of [`Size::ALL`], upright and in sRGB.
-pub(crate) fn pyramid(picture: Picture, Target { fit, side }: Target) -> Result<[Pixels; 3], Undecodable> {
+/// The pixels of the thumbnails for squares of these sides, upright and in sRGB.
+pub(crate) fn pyramid(picture: Picture, fit: Fit, sides: [u32; 3]) -> Result<[Pixels; 3], Undecodable> {
+    let [small, medium, large] = sides;
     let Picture { channels, dimensions, orientation, icc_profile } = picture;
     let mut resizer = Resizer::new();
-    let target = dimensions_of(dimensions, side, fit);
+    let target = dimensions_of(dimensions, large, fit);
     let mut large = channels.try_map(|plane, is_colour| {
         let mut pixels = scale(&mut resizer, plane.pixels, plane.visible, halved(target, is_colour))?;
         if plane.limited_range {
@@ -40,15 +37,15 @@ pub(crate) fn pyramid(picture: Picture, Target { fit, side }: Target) -> Result<
         large = colour::to_srgb(large, &profile)?;
     }
     let upright = if is_turned(orientation) { (dimensions.1, dimensions.0) } else { dimensions };
-    let mut next = |above: &Pixels, size| {
-        let target = dimensions_of(upright, Size::pixels(size), fit);
-        above.clone().try_map(|pixels, colour| {
+    let mut reduce = |above: &Pixels, side| {
+        let target = dimensions_of(upright, side, fit);
+        above.clone().try_map(|pixels, is_colour| {
             let all = Region::whole(pixels.width(), pixels.height());
-            scale(&mut resizer, pixels, all, halved(target, colour))
+            scale(&mut resizer, pixels, all, halved(target, is_colour))
         })
     };
-    let medium = next(&large, Size::Medium)?;
-    let small = next(&medium, Size::Small)?;
+    let medium = reduce(&large, medium)?;
+    let small = reduce(&medium, small)?;
     Ok([small, medium, large])
 }
 
@@ -56,11 +53,11 @@ fn is_turned(orientation: Orientation) -> bool {
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
-fn halved((width, height): (u32, u32), colour: bool) -> (u32, u32) {
-    if colour { (width.div_ceil(2), height.div_ceil(2)) } else { (width, height) }
+fn halved((width, height): (u32, u32), is_colour: bool) -> (u32, u32) {
+    if is_colour { (width.div_ceil(2), height.div_ceil(2)) } else { (width, height) }
 }
 
-/// The dimensions of a thumbnail.
+/// The dimensions of the thumbnail for a square of this side.
 fn dimensions_of((width, height): (u32, u32), square: u32, fit: Fit) -> (u32, u32) {
     let long = width.max(height);
     if fit == Fit::Cover {
@@ -76,8 +73,8 @@ fn dimensions_of((width, height): (u32, u32), square: u32, fit: Fit) -> (u32, u3
     (scaled(width), scaled(height))
 }
 
-/// Scales the part that shows. Takes the pixels because transparency is multiplied into them where they lie: scaled apart
-/// from its alpha, the colour that hides under a transparent pixel would bleed into its neighbours.
+/// Scales the part that shows. It takes the pixels because it multiplies their alpha into them in place. Without that, the
+/// colour under a transparent pixel would bleed into its neighbours.
 pub(crate) fn scale(
     resizer: &mut Resizer,
     pixels: DynamicImage,
@@ -90,10 +87,10 @@ pub(crate) fn scale(
         DynamicImage::ImageRgba8(mut source) => {
             let alpha = MulDiv::new();
             let mut view = rgba(&mut source, size)?;
-            alpha.multiply_alpha_inplace_typed(&mut view).map_err(Undecodable::new)?;
+            alpha.multiply_alpha_inplace_typed(&mut view).map_err(Undecodable::thumbnail)?;
             let mut scaled = resize::<U8x4>(resizer, &source, size, visible, target)?;
             let mut view = rgba(&mut scaled, target)?;
-            alpha.divide_alpha_inplace_typed(&mut view).map_err(Undecodable::new)?;
+            alpha.divide_alpha_inplace_typed(&mut view).map_err(Undecodable::thumbnail)?;
             RgbaImage::from_raw(width, height, scaled).map(DynamicImage::ImageRgba8)
         }
         DynamicImage::ImageLuma8(source) => {
@@ -105,11 +102,11 @@ pub(crate) fn scale(
             RgbImage::from_raw(width, height, scaled).map(DynamicImage::ImageRgb8)
         }
     };
-    scaled.ok_or_else(|| Undecodable::new("the scaler gave too few samples"))
+    scaled.ok_or_else(|| Undecodable::thumbnail("the scaler gave too few samples"))
 }
 
-/// Scales pixels of three samples with the code for those of one and of four; its own would add 400 KB to each program. Along
-/// the columns the three are scaled as if each were a pixel. Of the few rows that are left each pixel gets a fourth.
+/// Scales RGB with the code for pixels of one byte and of four. Code of its own would add 400 KB to each program. Vertically R, G
+/// and B are scaled as independent bytes (`U8`). Then each pixel gets a fourth byte, and the rows are scaled as `U8x4`.
 fn scale_rgb(
     resizer: &mut Resizer,
     source: &[u8],
@@ -118,7 +115,7 @@ fn scale_rgb(
     target: (u32, u32),
 ) -> Result<Vec<u8>, Undecodable> {
     let left = visible.left.floor().max(0.0);
-    // Whole pixels, so that nothing happens along the rows.
+    // Whole columns, so that nothing is scaled horizontally.
     let columns = ((visible.left + visible.width).ceil().min(size.0.into()) - left) as u32;
     let strip = Region { left: left * 3.0, width: (columns * 3).into(), ..visible };
     let rows = resize::<U8>(resizer, source, (size.0 * 3, size.1), strip, (columns * 3, target.1))?;
@@ -131,7 +128,7 @@ fn scale_rgb(
 }
 
 fn rgba(pixels: &mut [u8], (width, height): (u32, u32)) -> Result<TypedImage<'_, U8x4>, Undecodable> {
-    TypedImage::from_buffer(width, height, pixels).map_err(Undecodable::new)
+    TypedImage::from_buffer(width, height, pixels).map_err(Undecodable::thumbnail)
 }
 
 fn resize<P: PixelTrait>(
@@ -143,9 +140,10 @@ fn resize<P: PixelTrait>(
 ) -> Result<Vec<u8>, Undecodable> {
     let options = ResizeOptions::new().use_alpha(false);
     let options = options.crop(visible.left, visible.top, visible.width, visible.height);
-    let source = TypedImageRef::<P>::from_buffer(width, height, source).map_err(Undecodable::new)?;
+    let source = TypedImageRef::<P>::from_buffer(width, height, source).map_err(Undecodable::thumbnail)?;
     let mut scaled = vec![0; target.0 as usize * target.1 as usize * P::size()];
-    let mut view = TypedImage::<P>::from_buffer(target.0, target.1, &mut scaled).map_err(Undecodable::new)?;
-    resizer.resize_typed(&source, &mut view, &options).map_err(Undecodable::new)?;
+    let mut view =
+        TypedImage::<P>::from_buffer(target.0, target.1, &mut scaled).map_err(Undecodable::thumbnail)?;
+    resizer.resize_typed(&source, &mut view, &options).map_err(Undecodable::thumbnail)?;
     Ok(scaled)
 }

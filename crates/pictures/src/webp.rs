@@ -22,7 +22,7 @@ use vp8_keyframe::{FrameHeader, LoopFilter, Options};
 use crate::cursor::Cursor;
 use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
-use crate::inspect::{Inspected, check_size};
+use crate::inspected::{Inspected, check_size};
 use crate::picture::{Channels, Picture, Plane, Target, orientation, together, visible};
 use chunks::{Bitstream, CHUNK_HEADER_BYTES, Chunk, check_transparency, damaged, read_animation_frame};
 
@@ -128,8 +128,8 @@ impl Structure<'_> {
         let channels = match &self.pixels {
             Pixels::OpaqueLossy(frame) => decode_planes(frame, target)?,
             Pixels::Other { file, .. } => {
-                let decoder = WebPDecoder::new(io::Cursor::new(file)).map_err(Undecodable::new)?;
-                together(DynamicImage::from_decoder(decoder).map_err(Undecodable::new)?, target.fit)
+                let decoder = WebPDecoder::new(io::Cursor::new(file)).map_err(Undecodable::coded_data)?;
+                together(DynamicImage::from_decoder(decoder).map_err(Undecodable::coded_data)?, target.fit)
             }
         };
         Ok(Picture {
@@ -146,11 +146,11 @@ fn decode_planes(header: &FrameHeader, target: Target) -> Result<Channels<Plane>
     let shown = visible((header.width(), header.height()), target.fit);
     let reduction = shown.width.max(shown.height) / f64::from(target.side);
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Apply } else { LoopFilter::Skip };
-    let frame = header.decode(Options::default().with_loop_filter(filter)).map_err(Undecodable::new)?;
+    let frame = header.decode(Options::default().with_loop_filter(filter)).map_err(Undecodable::coded_data)?;
     let plane = |plane: vp8_keyframe::Plane, of_luma: f64| {
         let visible = shown.scaled(of_luma, of_luma).within(plane.width, plane.height);
         let pixels = GrayImage::from_raw(plane.width, plane.height, plane.samples);
-        let pixels = pixels.ok_or_else(|| Undecodable::new("a plane has too few samples"))?;
+        let pixels = pixels.ok_or_else(|| Undecodable::coded_data("a plane has too few samples"))?;
         Ok::<_, Undecodable>(Plane { pixels: pixels.into(), visible, limited_range: true })
     };
     Ok(Channels::YCbCr([plane(frame.y, 1.0)?, plane(frame.u, 0.5)?, plane(frame.v, 0.5)?]))

@@ -3,7 +3,7 @@
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::*;
-use crate::thumbnails::MAX_JPEG_SCANS;
+use scaled_jpeg::MAX_SCANS;
 
 pub(super) fn with_frame_marker(marker: u8) -> Vec<u8> {
     replace(&baseline_jpeg(), &[0xFF, 0xC0, 0, 17], &[0xFF, marker, 0, 17])
@@ -296,9 +296,9 @@ fn assert_refused_like_the_decoder(what: &str, bytes: &[u8]) {
 #[test]
 fn scans_are_counted() {
     let scans = |count| flattest(0xC2, (8, 8), &[0x11], &vec![(&[1][..], 1); count]);
-    assert!(inspect(&scans(MAX_JPEG_SCANS), MAX_PIXELS).is_ok());
-    assert!(error_of(&scans(MAX_JPEG_SCANS + 1)).to_string().contains("over 100 scans"));
-    assert!(decode(&scans(MAX_JPEG_SCANS + 1)).is_none());
+    assert!(inspect(&scans(MAX_SCANS), MAX_PIXELS).is_ok());
+    assert!(error_of(&scans(MAX_SCANS + 1)).to_string().contains("over 100 scans"));
+    assert!(decode(&scans(MAX_SCANS + 1)).is_none());
 }
 
 #[test]
