@@ -146,7 +146,8 @@ fn decode_planes(header: &FrameHeader, target: Target) -> Result<Channels<Plane>
     let shown = visible((header.width(), header.height()), target.fit);
     let reduction = shown.width.max(shown.height) / f64::from(target.side);
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Apply } else { LoopFilter::Skip };
-    let frame = header.decode(Options::default().with_loop_filter(filter)).map_err(Undecodable::coded_data)?;
+    let frame =
+        header.decode(Options::default().with_loop_filter(filter)).map_err(Undecodable::coded_data)?;
     let plane = |plane: vp8_keyframe::Plane, of_luma: f64| {
         let visible = shown.scaled(of_luma, of_luma).within(plane.width, plane.height);
         let pixels = GrayImage::from_raw(plane.width, plane.height, plane.samples);

@@ -100,9 +100,8 @@ impl Layout {
         // Scaling to just above what is asked for costs under half a point of SSIMULACRA2. Where a cost of six points was
         // reported, the crop had been rounded to whole samples at the reduced size. Here the region keeps its fractions.
         let (width, height) = if is_chroma { request.chroma_at_least } else { request.at_least };
-        let is_enough = |n: f64| {
-            shown.width * n / 8.0 >= width.into() && shown.height * n / 8.0 >= height.into()
-        };
+        let is_enough =
+            |n: f64| shown.width * n / 8.0 >= width.into() && shown.height * n / 8.0 >= height.into();
         let n = (1_u8..8).find(|&n| is_enough(n.into())).unwrap_or(8);
         let (scale, n) = (f64::from(n) / 8.0, usize::from(n));
         let samples = Grid { across: across.samples(own.across, n), down: down.samples(own.down, n) };

@@ -3,9 +3,10 @@
 use image::{Rgb, RgbImage};
 use jpeg_encoder::SamplingFactor;
 
+use crate::Fit;
 use crate::format::ThumbnailFormat::Png;
+use crate::tests::make;
 use crate::tests::pictures::{distance, find_marker, jpeg_with, png};
-use crate::{Fit, make};
 
 const MAX_PIXELS: u64 = 40_000_000;
 

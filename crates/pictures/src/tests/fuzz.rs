@@ -5,7 +5,8 @@ use jpeg_encoder::ColorType;
 
 use super::pictures::*;
 use super::{Jpeg, Png};
-use crate::{Fit, cost, make};
+use crate::Fit;
+use crate::tests::{cost, make};
 
 /// Small enough that a mutated header cannot ask for a slow decode.
 const MAX_PIXELS: u64 = 1_000_000;

@@ -4,8 +4,9 @@ use super::pictures::*;
 use crate::picture::Target;
 
 use super::{Jpeg, MAX_PIXELS, Png, cover, large, read};
-use crate::decode::decode;
-use crate::{Fit, cost, make};
+use crate::Fit;
+use crate::tests::decode;
+use crate::tests::{cost, make};
 
 const COVER: Target = Target { fit: Fit::Cover, side: 600 };
 

@@ -64,7 +64,8 @@ pub(crate) fn noise(width: u16, height: u16) -> Picture {
         [wave.wrapping_add(random.below(40) as u8), random.below(256) as u8, wave]
     };
     let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let pixels = places.map(|(x, y)| (x, y)).scan(pixel, |pixel, (x, y)| Some(pixel(x, y))).flatten().collect();
+    let pixels =
+        places.map(|(x, y)| (x, y)).scan(pixel, |pixel, (x, y)| Some(pixel(x, y))).flatten().collect();
     Picture { width, height, pixels }
 }
 

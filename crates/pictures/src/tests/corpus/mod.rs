@@ -15,9 +15,9 @@ use std::thread;
 use image::{DynamicImage, GenericImageView, Pixel, Rgb, RgbImage, Rgba, RgbaImage, imageops};
 
 use super::{Jpeg, MAX_PIXELS, Png, SQUARES, dimensions, read};
+use crate::Fit;
 use crate::format::ThumbnailFormat;
-use crate::size::Size;
-use crate::{Fit, cost, make};
+use crate::tests::{cost, make};
 
 /// The sixteen colours of the scene, row by row.
 type Tiles = [Rgba<u8>; 16];

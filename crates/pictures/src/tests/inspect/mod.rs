@@ -8,9 +8,9 @@ mod samples;
 
 use crate::error::InspectError;
 use crate::format::{Format, ThumbnailFormat};
-use crate::inspect::*;
 use crate::picture::Fit;
-use crate::size::Size;
+use crate::tests::{cost, make};
+use crate::{format_of, inspect};
 use jpeg::with_frame_marker;
 use samples::*;
 
@@ -27,7 +27,7 @@ fn is_damaged(bytes: &[u8]) -> bool {
 /// What the worker makes of it, if anything: of a small picture the large thumbnail is all of it. Decoders have been seen to
 /// panic, which the worker survives.
 fn decode(bytes: &[u8]) -> Option<image::DynamicImage> {
-    let make = || crate::make(bytes, ThumbnailFormat::Png, Fit::Contain, MAX_PIXELS);
+    let make = || make(bytes, ThumbnailFormat::Png, Fit::Contain, MAX_PIXELS);
     let [.., large] = std::panic::catch_unwind(make).ok()?.ok()?.files;
     Some(image::load_from_memory(&large).unwrap())
 }
@@ -357,10 +357,10 @@ fn check_against_decoder(bytes: &[u8]) {
     let pixels = u64::from(inspected.width) * u64::from(inspected.height);
     assert!((1..=MAX_PIXELS).contains(&pixels));
     assert_eq!(Some(inspected.format), format_of(bytes));
-    let cost = crate::cost(bytes, MAX_PIXELS);
+    let cost = cost(bytes, MAX_PIXELS);
     assert!(cost.is_ok(), "{cost:?}");
     if pixels <= 1_000
-        && inspected.width.max(inspected.height) <= Size::Large.pixels()
+        && inspected.width.max(inspected.height) <= 600
         && let Some(decoded) = decode(bytes)
     {
         assert_eq!((decoded.width(), decoded.height()), (inspected.width, inspected.height));
