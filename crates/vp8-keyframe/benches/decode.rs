@@ -30,7 +30,10 @@ fn main() {
         files = found.map(|entry| entry.expect("cannot list the frames").path()).collect();
         files.sort();
     }
-    println!("{:28} {:>9} {:>9} {:>20} {:>16}", "", "pixels", "ours, ms", "ours without filter", "image-webp");
+    println!(
+        "{:28} {:>9} {:>9} {:>20} {:>16}",
+        "", "pixels", "ours, ms", "ours without filter", "image-webp"
+    );
     let mut logarithms = [0.0; 2];
     for file in &files {
         let webp = fs::read(file).expect("cannot read the frame");
@@ -47,7 +50,9 @@ fn main() {
         logarithms = [0, 1].map(|i| logarithms[i] + ratios[i].ln());
     }
     let [ours, unfiltered] = logarithms.map(|sum| (sum / files.len() as f64).exp());
-    println!("image-webp takes {ours:.2} times as long, {unfiltered:.2} times without our filter (geometric means)");
+    println!(
+        "image-webp takes {ours:.2} times as long, {unfiltered:.2} times without our filter (geometric means)"
+    );
 }
 
 /// The shortest time of each decoder.
