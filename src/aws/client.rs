@@ -17,10 +17,11 @@ use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
-use crate::aws::error::{self, Answer, AwsError, Failure};
+use crate::aws::error::{self, AttemptError, AwsError, ErrorAnswer};
 use crate::aws::resolve::{REMEMBERED, RememberingResolver};
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
+use crate::domain::failure::{Cause, Failure};
 use crate::support::dates;
 use crate::support::log;
 
@@ -48,7 +49,7 @@ pub const MAX_HEAD_BYTES: usize = 16 * 1024;
 pub const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// What is asked of a service.
-pub struct Call<'a> {
+pub struct AwsCall<'a> {
     /// The service in the credential scope: [`sign::S3`] or [`sign::SQS`].
     pub service: &'static str,
     /// For errors: AWS's names of the service and the operation, such as `S3 PutObject`.
@@ -74,7 +75,7 @@ pub struct Call<'a> {
     pub budget: Duration,
 }
 
-impl Call<'_> {
+impl AwsCall<'_> {
     /// How long one attempt may take.
     fn attempt_timeout(&self) -> Duration {
         self.wait + self.budget / 2
@@ -133,26 +134,26 @@ impl Client {
 
     /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times, and for its budget and its wait; and if new credentials are due,
     /// for as long as their fetch takes, which is 7 s when the metadata service gets slow.
-    pub fn call(&self, call: &Call) -> Result<Reply, AwsError> {
+    pub fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();
         let mut delay = Duration::ZERO;
         loop {
-            let failed = |failure, attempts| AwsError {
+            let failed = |last, attempts| AwsError {
                 operation: call.operation,
                 target: call.target.clone(),
-                failure,
+                last,
                 attempts,
             };
             let credentials = match self.credentials.get(self.now()) {
                 Ok(credentials) => credentials,
-                Err(error) => return Err(failed(Failure::NotSent(error), tried.attempts)),
+                Err(error) => return Err(failed(AttemptError::NotSent(error), tried.attempts)),
             };
             let failure = match self.attempt(call, &credentials, deadline) {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
-            tried.attempts += u32::from(!matches!(failure, Failure::NotSent(_)));
+            tried.attempts += u32::from(!matches!(failure, AttemptError::NotSent(_)));
             let decision = retry::decide(&failure, tried);
             let mut pause = Duration::ZERO;
             match decision {
@@ -178,11 +179,16 @@ impl Client {
         }
     }
 
-    fn attempt(&self, call: &Call, credentials: &Credentials, deadline: Instant) -> Result<Reply, Failure> {
-        let Call { method, url, headers, body, .. } = call;
+    fn attempt(
+        &self,
+        call: &AwsCall,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<Reply, AttemptError> {
+        let AwsCall { method, url, headers, body, .. } = call;
         let signable = Signable { method, url, headers, body };
         let signature = sign::sign(&signable, call.service, &self.region, credentials, self.now())
-            .map_err(Failure::NotSent)?;
+            .map_err(AttemptError::NotSent)?;
         let mut request = Request::builder().method(*method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -198,8 +204,10 @@ impl Client {
         };
         match response {
             Ok(response) => self.read(call, response),
-            Err(e @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => Err(Failure::NotSent(e.to_string())),
-            Err(e) => Err(Failure::Lost(format!("{e}, at {url}"))),
+            Err(e @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => {
+                Err(AttemptError::NotSent(Failure::caused_by(Cause::Other, e.to_string(), e)))
+            }
+            Err(e) => Err(AttemptError::Lost(Failure::caused_by(cause_of(&e), format!("{e}, at {url}"), e))),
         }
     }
 
@@ -212,29 +220,32 @@ impl Client {
         self.agent.run(request)
     }
 
-    fn read(&self, call: &Call, response: Response<Body>) -> Result<Reply, Failure> {
+    fn read(&self, call: &AwsCall, response: Response<Body>) -> Result<Reply, AttemptError> {
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         if !head.status.is_success() {
             // An error is told by its status, even if its body is cut.
             let body = read_body(body, MAX_ERROR_BYTES).unwrap_or_default();
-            return Err(Failure::Answered(Box::new(self.answer(call, status, &head.headers, &body))));
+            return Err(AttemptError::Answered(Box::new(self.answer(call, status, &head.headers, &body))));
         }
         if call.method != "HEAD" && body.content_length().is_some_and(|bytes| bytes > call.max_bytes as u64) {
-            return Err(Failure::TooLarge { max_bytes: call.max_bytes });
+            return Err(AttemptError::TooLarge { max_bytes: call.max_bytes });
         }
-        let body = read_body(body, call.max_bytes.saturating_add(1))
-            .map_err(|e| Failure::Lost(format!("{status}, then {e}")))?;
+        let body = read_body(body, call.max_bytes.saturating_add(1)).map_err(|e| {
+            let cause = Cause::of_io(&e);
+            AttemptError::Lost(Failure::caused_by(cause, format!("{status}, then {e}"), e))
+        })?;
         if body.len() > call.max_bytes {
-            return Err(Failure::TooLarge { max_bytes: call.max_bytes });
+            return Err(AttemptError::TooLarge { max_bytes: call.max_bytes });
         }
         // A web page of something in between must not pass for an object.
         let content_type = head.headers.get("content-type");
         if let Some(expected) =
             call.content_type.filter(|expected| content_type.is_none_or(|found| found != expected))
         {
-            return Err(Failure::Lost(format!(
-                "{status}, then what is no object of the type {expected}: {content_type:?}"
+            return Err(AttemptError::Lost(Failure::new(
+                Cause::Unreachable,
+                format!("{status}, then what is no object of the type {expected}: {content_type:?}"),
             )));
         }
         // S3 may begin to answer 200 before it is done. What it answers to PUT and DELETE is empty, unless it is an error.
@@ -242,7 +253,7 @@ impl Client {
             let answer = self.answer(call, status, &head.headers, &body);
             return Err(match answer.code.as_str() {
                 "" => not_from_aws(status),
-                _ => Failure::Answered(Box::new(answer)),
+                _ => AttemptError::Answered(Box::new(answer)),
             });
         }
         // All that SQS answers to our calls are objects in JSON.
@@ -252,7 +263,7 @@ impl Client {
         Ok(Reply { headers: head.headers, body })
     }
 
-    fn answer(&self, call: &Call, status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+    fn answer(&self, call: &AwsCall, status: u16, headers: &HeaderMap, body: &[u8]) -> ErrorAnswer {
         let parsed = if call.service == sign::S3 {
             error::from_xml(status, body)
         } else {
@@ -261,7 +272,7 @@ impl Client {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let request_id = header("x-amz-request-id").or(header("x-amzn-requestid")).map(str::to_string);
         let bucket_region = header("x-amz-bucket-region").map_or(parsed.bucket_region, str::to_string);
-        Answer {
+        ErrorAnswer {
             request_id: request_id.unwrap_or(parsed.request_id),
             bucket_region: if bucket_region == self.region { String::new() } else { bucket_region },
             date: header("date").and_then(dates::from_http_date),
@@ -278,8 +289,8 @@ impl Client {
         corrected.unwrap_or(now)
     }
 
-    fn correct_clock(&self, failure: &Failure) {
-        let Failure::Answered(answer) = failure else { return };
+    fn correct_clock(&self, failure: &AttemptError) {
+        let AttemptError::Answered(answer) = failure else { return };
         let Some(date) = answer.date else { return };
         let skew = match date.duration_since(SystemTime::now()) {
             Ok(behind) => behind.as_secs() as i64,
@@ -290,8 +301,18 @@ impl Client {
 }
 
 /// A success in words that the service does not speak is that of something in between, which has done nothing.
-fn not_from_aws(status: u16) -> Failure {
-    Failure::Lost(format!("{status}, then what is no answer of the service"))
+fn not_from_aws(status: u16) -> AttemptError {
+    let text = format!("{status}, then what is no answer of the service");
+    AttemptError::Lost(Failure::new(Cause::Unreachable, text))
+}
+
+pub(super) fn cause_of(error: &ureq::Error) -> Cause {
+    match error {
+        ureq::Error::Timeout(_) => Cause::TimedOut,
+        ureq::Error::Io(error) => Cause::of_io(error),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Cause::Unreachable,
+        _ => Cause::Other,
+    }
 }
 
 /// Up to `max_bytes`; what comes after is not read.

@@ -3,11 +3,12 @@
 use ureq::http::Uri;
 
 use crate::aws::credentials::profile;
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::{self, Env};
 
 /// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
 /// no slash at the end.
-pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, String> {
+pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Failure> {
     let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
     if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
@@ -18,9 +19,12 @@ pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Strin
     let endpoint = split(&value).filter(|(_, path)| !path.contains(['?', '#']));
     match endpoint {
         Some((origin, path)) => Ok(Some(format!("{origin}{}", path.trim_end_matches('/')))),
-        None => Err(format!(
-            "{variable} is {:?}, but it must be a URL such as http://127.0.0.1:4566",
-            env::shown(&value)
+        None => Err(Failure::new(
+            Cause::Refused,
+            format!(
+                "{variable} is {:?}, but it must be a URL such as http://127.0.0.1:4566",
+                env::shown(&value)
+            ),
         )),
     }
 }
@@ -83,10 +87,10 @@ mod tests {
             assert_eq!(endpoint(value).unwrap().as_deref(), Some(expected), "{value}");
         }
         for bad in ["localhost:4566", "ftp://x/", "/", "http://", "http://x/?q", "http://x y/"] {
-            let error = endpoint(bad).unwrap_err();
+            let error = endpoint(bad).unwrap_err().to_string();
             assert!(error.contains("AWS_ENDPOINT_URL is") && error.contains(bad), "{error}");
         }
-        let error = endpoint("http://user:hush@b/").unwrap_err();
+        let error = endpoint("http://user:hush@b/").unwrap_err().to_string();
         assert!(error.contains("@b/") && !error.contains("hush"), "{error}");
         assert_eq!(endpoint("").unwrap(), None);
         let both =

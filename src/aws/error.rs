@@ -3,17 +3,20 @@
 //! S3 answers in XML and SQS in JSON, but both say the same: a code for programs, a message for people and a request id
 //! for AWS support. All three are kept, with what was asked of what, so that one line in the log is enough to act on.
 
+use std::error::Error;
 use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::Value;
+
+use crate::domain::failure::{Cause, Failure};
 
 /// The most of a service's message that is kept, in characters. AWS's are a sentence; what else answers may be a whole page.
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// What an unsuccessful answer says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct ErrorAnswer {
     /// The HTTP status. An S3 error may come with 200.
     pub status: u16,
     /// AWS's code, such as `SlowDown`; empty where the answer has none, as an answer to HEAD never has.
@@ -28,31 +31,31 @@ pub struct Answer {
     pub date: Option<SystemTime>,
 }
 
-/// Why a call failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+/// Why an attempt failed.
+#[derive(Debug)]
+pub enum AttemptError {
     /// The service refused, or could not.
-    Answered(Box<Answer>),
+    Answered(Box<ErrorAnswer>),
     /// No whole answer came: the connection failed or was cut, or the time was up. The service may have done it all the same.
-    Lost(String),
+    Lost(Failure),
     /// The answer was longer than the caller is ready to take.
     TooLarge {
         /// What the caller is ready to take.
         max_bytes: usize,
     },
     /// There are no credentials, or the request is none that can be sent. Nothing was sent.
-    NotSent(String),
+    NotSent(Failure),
 }
 
 /// A call to AWS that failed, after the retries that it deserved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct AwsError {
     /// AWS's name of the service and the operation, such as `S3 PutObject`.
     pub operation: &'static str,
     /// What it was to be done to: `bucket/key`, or the queue's URL.
     pub target: String,
     /// Why the last attempt failed.
-    pub failure: Failure,
+    pub last: AttemptError,
     /// How many attempts were made; 0 if nothing was sent.
     pub attempts: u32,
 }
@@ -60,18 +63,26 @@ pub struct AwsError {
 impl AwsError {
     /// The HTTP status of the answer, if one came.
     pub fn status(&self) -> Option<u16> {
-        match &self.failure {
-            Failure::Answered(answer) => Some(answer.status),
+        match &self.last {
+            AttemptError::Answered(answer) => Some(answer.status),
             _ => None,
+        }
+    }
+
+    pub fn cause(&self) -> Cause {
+        match &self.last {
+            AttemptError::Answered(answer) => answer.cause(),
+            AttemptError::Lost(failure) | AttemptError::NotSent(failure) => failure.cause,
+            AttemptError::TooLarge { .. } => Cause::Other,
         }
     }
 
     /// Whether the service may have done what was asked all the same: some attempt got no answer, or one that leaves it open.
     pub fn may_have_been_done(&self) -> bool {
-        match &self.failure {
-            Failure::NotSent(_) => self.attempts > 0,
-            Failure::Answered(answer) => self.attempts > 1 || answer.status >= 500,
-            Failure::Lost(_) | Failure::TooLarge { .. } => true,
+        match &self.last {
+            AttemptError::NotSent(_) => self.attempts > 0,
+            AttemptError::Answered(answer) => self.attempts > 1 || answer.status >= 500,
+            AttemptError::Lost(_) | AttemptError::TooLarge { .. } => true,
         }
     }
 }
@@ -79,11 +90,11 @@ impl AwsError {
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.operation, self.target)?;
-        match &self.failure {
-            Failure::Answered(answer) => write!(f, "{answer}")?,
-            Failure::Lost(detail) => write!(f, "no answer: {detail}")?,
-            Failure::TooLarge { max_bytes } => write!(f, "the answer has over {max_bytes} bytes")?,
-            Failure::NotSent(detail) => f.write_str(detail)?,
+        match &self.last {
+            AttemptError::Answered(answer) => write!(f, "{answer}")?,
+            AttemptError::Lost(failure) => write!(f, "no answer: {failure}")?,
+            AttemptError::TooLarge { max_bytes } => write!(f, "the answer has over {max_bytes} bytes")?,
+            AttemptError::NotSent(failure) => write!(f, "{failure}")?,
         }
         match self.attempts {
             0 | 1 => Ok(()),
@@ -92,9 +103,53 @@ impl fmt::Display for AwsError {
     }
 }
 
-impl std::error::Error for AwsError {}
+impl Error for AwsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.last {
+            AttemptError::Lost(failure) | AttemptError::NotSent(failure) => Some(failure),
+            AttemptError::Answered(_) | AttemptError::TooLarge { .. } => None,
+        }
+    }
+}
 
-impl fmt::Display for Answer {
+/// The same for the store and the queue, whose callers know nothing of AWS.
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Failure {
+        Failure::caused_by(error.cause(), error.to_string(), error)
+    }
+}
+
+impl ErrorAnswer {
+    /// Whether the service says that it is asked too much.
+    pub fn is_throttling(&self) -> bool {
+        let is_code = matches!(
+            self.code.as_str(),
+            "SlowDown"
+                | "Throttling"
+                | "ThrottlingException"
+                | "ThrottledException"
+                | "RequestThrottled"
+                | "RequestThrottledException"
+                | "RequestLimitExceeded"
+                | "TooManyRequestsException"
+                | "KmsThrottled"
+        );
+        is_code || self.status == 429
+    }
+
+    fn cause(&self) -> Cause {
+        match self.status {
+            _ if self.is_throttling() => Cause::Throttled,
+            408 | 504 => Cause::TimedOut,
+            _ if self.code == "RequestTimeout" => Cause::TimedOut,
+            500..=599 => Cause::Unreachable,
+            300..=499 => Cause::Refused,
+            _ => Cause::Other,
+        }
+    }
+}
+
+impl fmt::Display for ErrorAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
         let message = self.message.trim_end_matches('.');
@@ -116,7 +171,7 @@ impl fmt::Display for Answer {
 }
 
 /// What an operator can do about it, for the errors that wrong settings give.
-fn advice(answer: &Answer) -> Option<&'static str> {
+fn advice(answer: &ErrorAnswer) -> Option<&'static str> {
     match (answer.status, answer.code.as_str()) {
         // Under the code that a wrong secret has: "Credential should be scoped to a valid region, not 'eu-west-1'."
         _ if answer.message.starts_with("Credential should be scoped") => {
@@ -144,10 +199,10 @@ fn advice(answer: &Answer) -> Option<&'static str> {
 }
 
 /// Reads S3's XML error body (S3 API Reference, "Error responses"). Whatever the bytes are, the answer is at worst empty.
-pub fn from_xml(status: u16, body: &[u8]) -> Answer {
+pub fn from_xml(status: u16, body: &[u8]) -> ErrorAnswer {
     let text = String::from_utf8_lossy(body);
     let element = |name| xml_element(&text, name).map(|text| shorten(&text)).unwrap_or_default();
-    Answer {
+    ErrorAnswer {
         status,
         code: element("Code"),
         message: element("Message"),
@@ -159,13 +214,13 @@ pub fn from_xml(status: u16, body: &[u8]) -> Answer {
 
 /// Reads the JSON protocol's error body: `{"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "…"}` (Smithy, "AWS
 /// JSON 1.0 protocol", "Operation error serialization").
-pub fn from_json(status: u16, body: &[u8]) -> Answer {
+pub fn from_json(status: u16, body: &[u8]) -> ErrorAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body[name].as_str().map(shorten).unwrap_or_default();
     let code = text("__type");
     let code = code.rsplit_once('#').map_or(code.as_str(), |(_, code)| code).to_string();
     let message = Some(text("message")).filter(|text| !text.is_empty()).unwrap_or_else(|| text("Message"));
-    Answer { status, code, message, ..Answer::default() }
+    ErrorAnswer { status, code, message, ..ErrorAnswer::default() }
 }
 
 /// The text of the first element of that name. S3's error document is flat and has no attributes on what is read here.
@@ -262,17 +317,17 @@ mod tests {
 
     #[test]
     fn an_error_says_all_and_what_to_do() {
-        let answer = Answer {
+        let answer = ErrorAnswer {
             status: 403,
             code: "SignatureDoesNotMatch".to_string(),
             message: "It does not match.".to_string(),
             request_id: "R1".to_string(),
-            ..Answer::default()
+            ..ErrorAnswer::default()
         };
         let mut error = AwsError {
             operation: "S3 ListObjectsV2",
             target: "images".to_string(),
-            failure: Failure::Answered(Box::new(answer)),
+            last: AttemptError::Answered(Box::new(answer)),
             attempts: 1,
         };
         assert_eq!(
@@ -280,7 +335,8 @@ mod tests {
             "S3 ListObjectsV2 images: 403 SignatureDoesNotMatch: It does not match, request id R1. \
              Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id"
         );
-        error.failure = Failure::Lost("connection reset".to_string());
+        assert_eq!(error.cause(), Cause::Refused);
+        error.last = AttemptError::Lost(Failure::new(Cause::Unreachable, "connection reset"));
         error.attempts = 4;
         assert_eq!(error.to_string(), "S3 ListObjectsV2 images: no answer: connection reset (4 attempts)");
     }
@@ -309,11 +365,11 @@ mod tests {
 
     #[test]
     fn a_wrong_region_is_not_taken_for_a_wrong_secret() {
-        let answer = Answer {
+        let answer = ErrorAnswer {
             status: 403,
             code: "InvalidSignatureException".to_string(),
             message: "Credential should be scoped to a valid region, not 'eu-west-1'. ".to_string(),
-            ..Answer::default()
+            ..ErrorAnswer::default()
         };
         let text = answer.to_string();
         assert!(text.contains("AWS_REGION") && !text.contains("AWS_SECRET_ACCESS_KEY"), "{text}");
@@ -325,6 +381,23 @@ mod tests {
         let answer = from_xml(502, page.as_bytes());
         assert_eq!(answer.code, "X  [2J");
         assert_eq!(answer.message.chars().count(), MAX_MESSAGE_CHARS);
+    }
+
+    #[test]
+    fn causes_of_answers() {
+        for (status, code, cause) in [
+            (503, "SlowDown", Cause::Throttled),
+            (400, "ThrottlingException", Cause::Throttled),
+            (429, "", Cause::Throttled),
+            (403, "AccessDenied", Cause::Refused),
+            (301, "PermanentRedirect", Cause::Refused),
+            (400, "RequestTimeout", Cause::TimedOut),
+            (503, "ServiceUnavailable", Cause::Unreachable),
+            (500, "InternalError", Cause::Unreachable),
+        ] {
+            let answer = ErrorAnswer { status, code: code.to_string(), ..ErrorAnswer::default() };
+            assert_eq!(answer.cause(), cause, "{status} {code}");
+        }
     }
 
     proptest! {

@@ -8,7 +8,9 @@ use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
 
+use crate::aws::client::cause_of;
 use crate::aws::credentials::Credentials;
+use crate::domain::failure::{Cause, Failure};
 use crate::support::dates;
 
 /// How much a request is worth: the two services differ in what it means when nobody answers.
@@ -60,6 +62,11 @@ pub fn request(
     }
 }
 
+/// Why no answer came.
+pub fn failure(error: ureq::Error) -> Failure {
+    Failure::caused_by(cause_of(&error), error.to_string(), error)
+}
+
 fn request_once(
     agent: &Agent,
     method: &str,
@@ -83,19 +90,24 @@ fn request_once(
 
 /// Reads `{"AccessKeyId": …, "SecretAccessKey": …, "Token": …, "Expiration": …}` (AWS SDKs and Tools Reference Guide,
 /// "Container credential provider"; EC2 User Guide, "Retrieve security credentials from instance metadata").
-pub fn credentials_from_json(text: &str) -> Result<Credentials, String> {
-    let body: Value = serde_json::from_str(text).map_err(|e| format!("credentials are not JSON: {e}"))?;
+pub fn credentials_from_json(text: &str) -> Result<Credentials, Failure> {
+    let body: Value = serde_json::from_str(text)
+        .map_err(|e| Failure::caused_by(Cause::Other, format!("credentials are not JSON: {e}"), e))?;
     // Only the instance metadata has a code; it is not "Success" when the role cannot be assumed.
     if let Some(code) = body["Code"].as_str().filter(|code| *code != "Success") {
-        return Err(format!("no credentials: {code}: {}", body["Message"].as_str().unwrap_or_default()));
+        let text = format!("no credentials: {code}: {}", body["Message"].as_str().unwrap_or_default());
+        return Err(Failure::new(Cause::Refused, text));
     }
     let field = |name: &str| {
         let value = body[name].as_str().filter(|value| !value.is_empty());
-        value.map(str::to_string).ok_or_else(|| format!("credentials have no {name}"))
+        value
+            .map(str::to_string)
+            .ok_or_else(|| Failure::new(Cause::Other, format!("credentials have no {name}")))
     };
     let expiration = field("Expiration")?;
     let expires = dates::from_rfc3339(&expiration).ok_or_else(|| {
-        format!("credentials have Expiration {expiration:?}, which is no ISO 8601 time in UTC")
+        let text = format!("credentials have Expiration {expiration:?}, which is no ISO 8601 time in UTC");
+        Failure::new(Cause::Other, text)
     })?;
     Ok(Credentials {
         access_key_id: field("AccessKeyId")?,
@@ -143,7 +155,7 @@ mod tests {
             ("\"tok\"", "\"\""),
             ("2026-11-24T12:00:00Z", "tomorrow"),
         ] {
-            let error = credentials_from_json(&json.replace(from, to)).unwrap_err();
+            let error = credentials_from_json(&json.replace(from, to)).unwrap_err().to_string();
             assert!(!error.contains("hush"), "{error}");
         }
         for bad in ["", "[]", "<html>", "\u{0}"] {

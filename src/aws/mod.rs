@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::aws::client::Client;
 use crate::aws::credentials::{CredentialCache, Unavailable, imds, profile};
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 
 pub mod client;
@@ -53,7 +54,7 @@ pub struct Aws {
 impl Aws {
     /// Settles the region: `AWS_REGION`, else `AWS_DEFAULT_REGION`, else the profile's, else that in the host of the queue's
     /// URL, else the instance's own. Only the last needs the network. Credentials are looked for when they are first needed.
-    pub fn new(env: Env, queue_url: &str) -> Result<Aws, String> {
+    pub fn new(env: Env, queue_url: &str) -> Result<Aws, Failure> {
         let region = region(&env, queue_url)?;
         let env = Arc::new(env);
         let fetch_env = env.clone();
@@ -67,7 +68,7 @@ impl Aws {
     }
 }
 
-fn region(env: &Env, queue_url: &str) -> Result<String, String> {
+fn region(env: &Env, queue_url: &str) -> Result<String, Failure> {
     let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     for variable in variables {
         if let Some(region) = env.get(variable) {
@@ -83,20 +84,23 @@ fn region(env: &Env, queue_url: &str) -> Result<String, String> {
     match imds::region(env) {
         Ok(region) => checked_region(&region, "the region in the instance metadata"),
         Err(Unavailable::Broken(reason)) => Err(reason),
-        Err(Unavailable::Absent(reason)) => Err(format!(
-            "AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata names a \
-             region; set it to something like eu-central-1 ({reason})"
-        )),
+        Err(Unavailable::Absent(reason)) => {
+            let text = format!(
+                "AWS_REGION is not set, and neither the AWS profile, nor JOBS_QUEUE_URL, nor the instance metadata names a \
+                 region; set it to something like eu-central-1 ({reason})"
+            );
+            Err(Failure::caused_by(reason.cause, text, reason))
+        }
     }
 }
 
 /// A region becomes part of a host name, so it must not bring a host of its own.
-fn checked_region(region: &str, source: &str) -> Result<String, String> {
+fn checked_region(region: &str, source: &str) -> Result<String, Failure> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > 32 || !region.chars().all(is_name) {
-        return Err(format!(
-            "{source} is {region:?}, but it must be the name of a region, such as eu-central-1"
-        ));
+        let text =
+            format!("{source} is {region:?}, but it must be the name of a region, such as eu-central-1");
+        return Err(Failure::new(Cause::Refused, text));
     }
     Ok(region.to_string())
 }
@@ -108,7 +112,7 @@ mod tests {
 
     const QUEUE_URL: &str = "https://sqs.eu-west-3.amazonaws.com/123456789012/jobs";
 
-    fn region_of(variables: &[(&str, &str)], queue_url: &str) -> Result<String, String> {
+    fn region_of(variables: &[(&str, &str)], queue_url: &str) -> Result<String, Failure> {
         let off = [("AWS_EC2_METADATA_DISABLED", "true")];
         region(&off.iter().chain(variables).copied().collect(), queue_url)
     }
@@ -119,11 +123,11 @@ mod tests {
         assert_eq!(region_of(&both, QUEUE_URL).unwrap(), "eu-central-1");
         assert_eq!(region_of(&both[1..], QUEUE_URL).unwrap(), "us-east-2");
         assert_eq!(region_of(&[], QUEUE_URL).unwrap(), "eu-west-3");
-        let error = region_of(&[], "http://localhost:4566/000000000000/jobs").unwrap_err();
+        let error = region_of(&[], "http://localhost:4566/000000000000/jobs").unwrap_err().to_string();
         assert!(error.contains("AWS_REGION is not set"), "{error}");
         assert!(error.contains("off by AWS_EC2_METADATA_DISABLED"), "{error}");
         for bad in ["EU", "eu central", "evil.example.com/", "x#"] {
-            let error = region_of(&[("AWS_REGION", bad)], QUEUE_URL).unwrap_err();
+            let error = region_of(&[("AWS_REGION", bad)], QUEUE_URL).unwrap_err().to_string();
             assert!(error.contains("AWS_REGION") && error.contains(bad), "{error}");
         }
     }

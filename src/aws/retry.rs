@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::aws::error::{Answer, Failure};
+use crate::aws::error::{AttemptError, ErrorAnswer};
 
 /// The most attempts of one call. With the delays below the fifth comes after a second or two, by when a service that sheds
 /// load has either recovered or is down for longer than a client will wait.
@@ -40,14 +40,14 @@ pub struct Tried {
 
 /// The retry table of both services: S3 API Reference, "Error responses"; SQS API Reference, "Common Errors"; and the SDKs
 /// Reference Guide, "Retry behavior".
-pub fn decide(failure: &Failure, tried: Tried) -> Decision {
+pub fn decide(failure: &AttemptError, tried: Tried) -> Decision {
     if tried.attempts >= MAX_ATTEMPTS {
         return Decision::GiveUp;
     }
     let answer = match failure {
-        Failure::Lost(_) => return Decision::Retry,
-        Failure::TooLarge { .. } | Failure::NotSent(_) => return Decision::GiveUp,
-        Failure::Answered(answer) => answer,
+        AttemptError::Lost(_) => return Decision::Retry,
+        AttemptError::TooLarge { .. } | AttemptError::NotSent(_) => return Decision::GiveUp,
+        AttemptError::Answered(answer) => answer,
     };
     if blames_the_clock(answer) {
         let curable = !tried.clock && answer.date.is_some();
@@ -61,7 +61,7 @@ pub fn decide(failure: &Failure, tried: Tried) -> Decision {
 
 /// S3 has a code for it. SQS says "Signature expired: … is now earlier than …" or "Signature not yet current: …" under a
 /// code that a wrong secret also gets.
-fn blames_the_clock(answer: &Answer) -> bool {
+fn blames_the_clock(answer: &ErrorAnswer) -> bool {
     match answer.code.as_str() {
         "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,
         "InvalidSignatureException" | "SignatureDoesNotMatch" => {
@@ -73,25 +73,16 @@ fn blames_the_clock(answer: &Answer) -> bool {
 }
 
 /// Whether it will go away by itself.
-fn is_passing(answer: &Answer) -> bool {
-    let throttled_or_late = matches!(
+fn is_passing(answer: &ErrorAnswer) -> bool {
+    let is_code = matches!(
         answer.code.as_str(),
-        "SlowDown"
-            | "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "RequestLimitExceeded"
-            | "TooManyRequestsException"
-            | "KmsThrottled"
-            | "RequestTimeout"
+        "RequestTimeout"
             | "InternalError"
             | "InternalFailure"
             | "ServiceUnavailable"
             | "ConditionalRequestConflict"
     );
-    throttled_or_late || matches!(answer.status, 408 | 429 | 500..=599)
+    is_code || answer.is_throttling() || matches!(answer.status, 408 | 500..=599)
 }
 
 /// The next delay by decorrelated jitter ("Exponential Backoff And Jitter", AWS Architecture Blog): anything between the
@@ -107,12 +98,20 @@ pub fn next_delay(previous: Duration, random: f64) -> Duration {
 mod tests {
     use std::time::SystemTime;
 
+    use crate::domain::failure::{Cause, Failure};
+
     use super::*;
 
-    fn answered(status: u16, code: &str, message: &str) -> Failure {
+    fn answered(status: u16, code: &str, message: &str) -> AttemptError {
         let (code, message) = (code.to_string(), message.to_string());
         let date = Some(SystemTime::UNIX_EPOCH);
-        Failure::Answered(Box::new(Answer { status, code, message, date, ..Answer::default() }))
+        AttemptError::Answered(Box::new(ErrorAnswer {
+            status,
+            code,
+            message,
+            date,
+            ..ErrorAnswer::default()
+        }))
     }
 
     #[test]
@@ -160,11 +159,20 @@ mod tests {
     #[test]
     fn what_got_no_answer() {
         let tried = Tried { attempts: 1, ..Tried::default() };
-        assert_eq!(decide(&Failure::Lost("reset".to_string()), tried), Decision::Retry);
-        assert_eq!(decide(&Failure::TooLarge { max_bytes: 1 }, tried), Decision::GiveUp);
-        assert_eq!(decide(&Failure::NotSent("no credentials".to_string()), tried), Decision::GiveUp);
+        assert_eq!(
+            decide(&AttemptError::Lost(Failure::new(Cause::Unreachable, "reset")), tried),
+            Decision::Retry
+        );
+        assert_eq!(decide(&AttemptError::TooLarge { max_bytes: 1 }, tried), Decision::GiveUp);
+        assert_eq!(
+            decide(&AttemptError::NotSent(Failure::new(Cause::Refused, "no credentials")), tried),
+            Decision::GiveUp
+        );
         let last = Tried { attempts: MAX_ATTEMPTS, ..tried };
-        assert_eq!(decide(&Failure::Lost("reset".to_string()), last), Decision::GiveUp);
+        assert_eq!(
+            decide(&AttemptError::Lost(Failure::new(Cause::Unreachable, "reset")), last),
+            Decision::GiveUp
+        );
     }
 
     #[test]

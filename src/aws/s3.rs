@@ -9,9 +9,10 @@ mod listing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::aws::client::{CALL_BUDGET, Call, Client, Reply};
-use crate::aws::error::{AwsError, Failure};
+use crate::aws::client::{AwsCall, CALL_BUDGET, Client, Reply};
+use crate::aws::error::{AttemptError, AwsError};
 use crate::aws::{Aws, endpoint, sign};
+use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
 use crate::domain::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
 use crate::support::log;
@@ -37,7 +38,7 @@ impl S3Store {
     /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host, which is
     /// the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot,
     /// which no certificate matches, as a path.
-    pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, String> {
+    pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, Failure> {
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
         let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
             Some(endpoint) => format!("{endpoint}/{bucket}"),
@@ -47,8 +48,8 @@ impl S3Store {
         Ok(S3Store { client: aws.client.clone(), bucket: bucket.to_string(), base_url })
     }
 
-    fn call<'a>(&self, operation: &'static str, method: &'static str, key: &Key) -> Call<'a> {
-        Call {
+    fn call<'a>(&self, operation: &'static str, method: &'static str, key: &Key) -> AwsCall<'a> {
+        AwsCall {
             service: sign::S3,
             operation,
             target: format!("{}/{key}", self.bucket),
@@ -63,19 +64,19 @@ impl S3Store {
         }
     }
 
-    fn put_call<'a>(&self, key: &Key, bytes: &'a [u8]) -> Call<'a> {
+    fn put_call<'a>(&self, key: &Key, bytes: &'a [u8]) -> AwsCall<'a> {
         let headers = vec![
             ("content-type", key.format.content_type().to_string()),
             ("cache-control", CACHE_CONTROL.to_string()),
         ];
-        Call { headers, body: bytes, ..self.call("S3 PutObject", "PUT", key) }
+        AwsCall { headers, body: bytes, ..self.call("S3 PutObject", "PUT", key) }
     }
 
     /// The object's headers, or none if there is no object. An answer to HEAD has no words, so a bucket that is not there
     /// looks like an object that is not there; `check` tells them apart.
     fn head(&self, key: &Key) -> Result<Option<Reply>, StoreError> {
         let content_type = Some(key.format.content_type());
-        match self.client.call(&Call { content_type, ..self.call("S3 HeadObject", "HEAD", key) }) {
+        match self.client.call(&AwsCall { content_type, ..self.call("S3 HeadObject", "HEAD", key) }) {
             Ok(reply) => Ok(Some(reply)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(failed(error)),
@@ -85,7 +86,7 @@ impl S3Store {
     /// Deletes what a `create` may have stored although it failed. Nobody was told the id, so an object that stays is one that
     /// nobody can see, and one attempt at tidiness is enough. It can be no other's object, because ids are random.
     fn take_back(&self, key: &Key) {
-        let call = Call { budget: TAKE_BACK_BUDGET, ..self.call("S3 DeleteObject", "DELETE", key) };
+        let call = AwsCall { budget: TAKE_BACK_BUDGET, ..self.call("S3 DeleteObject", "DELETE", key) };
         if let Err(error) = self.client.call(&call) {
             log::warn("original_may_be_left_behind", &[("key", key), ("error", &error)]);
         }
@@ -94,8 +95,8 @@ impl S3Store {
 
 impl Store for S3Store {
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
-        let upload =
-            ImageId::random().map_err(|e| StoreError::Failed(format!("{key}: no random numbers: {e}")))?;
+        let upload = ImageId::random()
+            .map_err(|e| StoreError::Failed(Failure::of_io(format!("{key}: no random numbers"), e)))?;
         let upload = upload.to_string();
         let mut call = self.put_call(key, bytes);
         call.headers.extend([("if-none-match", "*".to_string()), (UPLOAD_HEADER, upload.clone())]);
@@ -124,10 +125,11 @@ impl Store for S3Store {
 
     fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
         let content_type = Some(key.format.content_type());
-        match self.client.call(&Call { max_bytes, content_type, ..self.call("S3 GetObject", "GET", key) }) {
+        match self.client.call(&AwsCall { max_bytes, content_type, ..self.call("S3 GetObject", "GET", key) })
+        {
             Ok(reply) => Ok(reply.body),
             Err(error) if code(&error) == "NoSuchKey" => Err(StoreError::NotFound(*key)),
-            Err(AwsError { failure: Failure::TooLarge { max_bytes }, .. }) => {
+            Err(AwsError { last: AttemptError::TooLarge { max_bytes }, .. }) => {
                 Err(StoreError::TooLarge { key: *key, max_bytes })
             }
             Err(error) => Err(failed(error)),
@@ -158,12 +160,12 @@ impl Store for S3Store {
 }
 
 fn failed(error: AwsError) -> StoreError {
-    StoreError::Failed(error.to_string())
+    StoreError::Failed(error.into())
 }
 
 fn code(error: &AwsError) -> &str {
-    match &error.failure {
-        Failure::Answered(answer) => &answer.code,
+    match &error.last {
+        AttemptError::Answered(answer) => &answer.code,
         _ => "",
     }
 }
@@ -175,7 +177,7 @@ mod tests {
     use crate::domain::format::Format;
     use crate::support::env::Env;
 
-    fn store(variables: &[(&str, &str)], bucket: &str) -> Result<S3Store, String> {
+    fn store(variables: &[(&str, &str)], bucket: &str) -> Result<S3Store, Failure> {
         let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush")];
         let env: Env = keys.iter().chain(variables).copied().collect();
         S3Store::new(&Aws::new(env, "")?, bucket)
@@ -310,7 +312,10 @@ mod tests {
         let no_bucket = || answer("404 Not Found", &[], "<Error><Code>NoSuchBucket</Code></Error>");
         let server = Loopback::answering(vec![no_bucket(), no_bucket()]);
         let error = on(&server).get(&key(), 10).unwrap_err();
-        assert!(matches!(&error, StoreError::Failed(text) if text.contains("IMAGES_BUCKET")), "{error}");
+        assert!(
+            matches!(&error, StoreError::Failed(failure) if failure.to_string().contains("IMAGES_BUCKET")),
+            "{error}"
+        );
         assert!(on(&server).delete(&key()).is_err());
     }
 

@@ -16,6 +16,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4::SigningParams;
 
 use crate::aws::credentials::Credentials;
+use crate::domain::failure::{Cause, Failure};
 
 /// The service name in the credential scope of S3. It alone has signing rules of its own.
 pub const S3: &str = "s3";
@@ -46,10 +47,11 @@ pub fn sign(
     region: &str,
     credentials: &Credentials,
     now: SystemTime,
-) -> Result<Vec<(String, String)>, String> {
+) -> Result<Vec<(String, String)>, Failure> {
     // A relative URL makes the signer panic.
     if !request.url.starts_with("http://") && !request.url.starts_with("https://") {
-        return Err(format!("cannot sign {}: not an http or https URL", request.url));
+        let text = format!("cannot sign {}: not an http or https URL", request.url);
+        return Err(Failure::new(Cause::Other, text));
     }
     let identity = Identity::new(
         &credentials.access_key_id,
@@ -66,13 +68,13 @@ pub fn sign(
         .time(now)
         .settings(settings(service))
         .build()
-        .map_err(|e| format!("cannot sign {}: {e}", request.url))?
+        .map_err(|e| Failure::caused_by(Cause::Other, format!("cannot sign {}: {e}", request.url), e))?
         .into();
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
     let body = SignableBody::Bytes(request.body);
     let signed = SignableRequest::new(request.method, request.url, headers, body)
         .and_then(|signable| sign_http(signable, &params))
-        .map_err(|e| format!("cannot sign {}: {e}", request.url))?;
+        .map_err(|e| Failure::caused_by(Cause::Other, format!("cannot sign {}: {e}", request.url), e))?;
     let (instructions, _signature) = signed.into_parts();
     Ok(instructions.headers().map(|(name, value)| (name.to_string(), value.to_string())).collect())
 }

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::aws::client::{self, CALL_BUDGET, Call, Client};
+use crate::aws::client::{self, AwsCall, CALL_BUDGET, Client};
 use crate::aws::{Aws, endpoint, retry, sign};
+use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
 use crate::domain::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
 use crate::support::env;
@@ -53,27 +54,34 @@ impl SqsQueue {
     ///
     /// What would fail at every call is refused here: a queue at AWS in another region than the one that is signed for, and a
     /// FIFO queue, to which messages cannot be sent without a group, and which holds back all of a group for one in hand.
-    pub fn new(aws: &Aws, queue_url: &str) -> Result<SqsQueue, String> {
+    pub fn new(aws: &Aws, queue_url: &str) -> Result<SqsQueue, Failure> {
         let Some((origin, path)) = endpoint::split(queue_url) else {
             let shown = env::shown(queue_url);
-            return Err(format!(
-                "JOBS_QUEUE_URL is {shown:?}, but it must be a URL such as \
-                 https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
+            return Err(Failure::new(
+                Cause::Refused,
+                format!(
+                    "JOBS_QUEUE_URL is {shown:?}, but it must be a URL such as \
+                     https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"
+                ),
             ));
         };
         if path.ends_with(".fifo") {
-            return Err(format!(
+            let text = format!(
                 "JOBS_QUEUE_URL is {queue_url:?}, but the jobs need a standard queue, not a FIFO queue"
-            ));
+            );
+            return Err(Failure::new(Cause::Refused, text));
         }
         let custom = endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"])?;
         let region = aws.region();
         if let Some(queues) = endpoint::region_of_queue_url(queue_url).filter(|queues| *queues != region)
             && custom.is_none()
         {
-            return Err(format!(
-                "JOBS_QUEUE_URL is {queue_url:?}, in {queues}, but AWS_REGION (or the AWS profile's region) is {region}; \
-                 the bucket and the queue must both be in that region"
+            return Err(Failure::new(
+                Cause::Refused,
+                format!(
+                    "JOBS_QUEUE_URL is {queue_url:?}, in {queues}, but AWS_REGION (or the AWS profile's region) is \
+                     {region}; the bucket and the queue must both be in that region"
+                ),
             ));
         }
         let (client, endpoint) = (aws.client.clone(), custom.unwrap_or(origin));
@@ -97,7 +105,7 @@ impl SqsQueue {
             request["QueueUrl"] = self.queue_url.as_str().into();
         }
         let action = operation.trim_start_matches("SQS ");
-        let reply = self.client.call(&Call {
+        let reply = self.client.call(&AwsCall {
             service: sign::SQS,
             operation,
             target: self.queue_url.clone(),
@@ -113,7 +121,7 @@ impl SqsQueue {
             wait,
             budget,
         });
-        let body = reply.map_err(|error| QueueError::Failed(error.to_string()))?.body;
+        let body = reply.map_err(|error| QueueError::Failed(error.into()))?.body;
         serde_json::from_slice(&body).map_err(|e| self.unreadable(operation, &format!("not JSON: {e}")))
     }
 
@@ -182,7 +190,7 @@ impl SqsQueue {
     }
 
     fn failed(&self, operation: &str, what: &str) -> QueueError {
-        QueueError::Failed(format!("{operation} {}: {what}", self.queue_url))
+        QueueError::Failed(Failure::new(Cause::Other, format!("{operation} {}: {what}", self.queue_url)))
     }
 
     fn unreadable(&self, operation: &str, what: &str) -> QueueError {

@@ -25,7 +25,7 @@ use image_sharer::server::api::Api;
 use image_sharer::server::page::{self, Page};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
-use image_sharer::support::metrics::Shown;
+use image_sharer::support::metrics::{Registry, ServerMetrics, WorkerMetrics};
 use image_sharer::support::networks::reachable;
 use image_sharer::support::shutdown::Shutdown;
 use image_sharer::support::{check, log, metrics, program};
@@ -90,6 +90,8 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             let public_url = config.required_public_url()?.to_owned();
             let (bucket, queue_url) = config.bucket_and_queue()?;
             let aws = Aws::new(env, queue_url)?;
+            let mut registry = Registry::default();
+            let server_metrics = ServerMetrics::register(&mut registry);
             let api = Api {
                 store: Arc::new(S3Store::new(&aws, bucket)?),
                 queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
@@ -98,8 +100,11 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
                 max_pixels: config.max_pixels,
                 upload_token: config.upload_token.clone(),
                 serves_objects: false,
+                metrics: server_metrics.into(),
             };
-            serve(&config, listen(&config)?, api, None, &Shutdown::on_signals()?)
+            let listener = listen(&config)?;
+            metrics::start(config.metrics_listen.as_deref(), registry)?;
+            serve(&config, listener, api, None, &Shutdown::on_signals()?)
         }
         Run::Check => {
             config.required_public_url()?;
@@ -140,7 +145,6 @@ fn serve(
     shutdown: &Shutdown,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = api.public_url.clone();
-    metrics::start(config.metrics_listen.as_deref(), Shown { server: true, worker: local.is_some() })?;
     let has_page = api.page.is_some();
     let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
     let address = server.address();
@@ -182,12 +186,23 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
     let queue = Arc::new(LocalQueue::default());
     let listener = listen(config)?;
     let public_url = config.local_public_url(listener.local_addr()?)?;
+    let mut registry = Registry::default();
+    let server_metrics = ServerMetrics::register(&mut registry);
+    let worker_metrics = WorkerMetrics::register(&mut registry);
+    metrics::start(config.metrics_listen.as_deref(), registry)?;
     requeue_unfinished(&store, &queue, &shutdown)?;
 
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     let (worker_store, worker_queue, worker_shutdown) = (store.clone(), queue.clone(), shutdown.clone());
     let worker = thread::Builder::new().name("worker".into()).spawn(move || {
-        let worked = work(worker_store, worker_queue, settings, worker_shutdown.clone(), Until::Stopped);
+        let worked = work(
+            worker_store,
+            worker_queue,
+            settings,
+            worker_shutdown.clone(),
+            worker_metrics,
+            Until::Stopped,
+        );
         worker_shutdown.request(); // without a worker there is nothing to serve for
         worked
     })?;
@@ -200,6 +215,7 @@ fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Er
         max_pixels: config.max_pixels,
         upload_token: config.upload_token.clone(),
         serves_objects: true,
+        metrics: server_metrics.into(),
     };
     let code = serve(config, listener, api, Some(directory), &shutdown);
     shutdown.request(); // it may be that serving could not begin

@@ -24,7 +24,7 @@ use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
-use image_sharer::support::metrics::Shown;
+use image_sharer::support::metrics::{Registry, WorkerMetrics};
 use image_sharer::support::shutdown::Shutdown;
 use image_sharer::support::{check, descriptors, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
@@ -205,10 +205,12 @@ fn work_until(
         "working",
         &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
     );
-    metrics::start(config.metrics_listen.as_deref(), Shown { server: false, worker: true })?;
+    let mut registry = Registry::default();
+    let worker_metrics = WorkerMetrics::register(&mut registry);
+    metrics::start(config.metrics_listen.as_deref(), registry)?;
     let shutdown = Shutdown::on_signals()?;
     let interruption = Interruption::watch(env, shutdown.clone())?;
-    let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, until)?;
+    let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, worker_metrics, until)?;
     log::info("stopped", &[("finished", &finished)]);
     Ok(match until {
         _ if interruption.was_noticed() => ExitCode::from(EXIT_INTERRUPTED),

@@ -3,6 +3,7 @@
 //! It is JSON so that a person can read it in a console, and carries its version so that a worker of the next release can
 //! tell an old message from a new one while both are running. It holds no picture and no secret.
 
+use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -48,13 +49,10 @@ impl Job {
 
     /// Reads a message body.
     pub fn from_json(text: &str) -> Result<Job, JobError> {
-        let body: Value = serde_json::from_str(text).map_err(|e| JobError(format!("not JSON: {e}")))?;
+        let body: Value = serde_json::from_str(text).map_err(JobError::NotJson)?;
         match body["version"].as_u64() {
             Some(JOB_VERSION) => {}
-            _ => {
-                let found = shown(&body["version"]);
-                return Err(JobError(format!("version {found}, but this worker reads only {JOB_VERSION}")));
-            }
+            _ => return Err(JobError::Version { found: shown(&body["version"]) }),
         }
         let original = body["original"].as_str().and_then(|text| text.parse::<Key>().ok());
         let original =
@@ -74,12 +72,16 @@ impl Job {
     }
 }
 
-/// The message body is not a job that this program can read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct JobError(String);
+/// Why a message body is not a job that this program can read.
+#[derive(Debug)]
+pub enum JobError {
+    NotJson(serde_json::Error),
+    Version { found: String },
+    Field { name: &'static str, value: String },
+}
 
-fn unreadable(body: &Value, field: &str) -> JobError {
-    JobError(format!("{field} is {}", shown(&body[field])))
+fn unreadable(body: &Value, name: &'static str) -> JobError {
+    JobError::Field { name, value: shown(&body[name]) }
 }
 
 /// What is kept of a wrong value, in characters: a message may have 1 MiB, and this goes to the log at each receive.
@@ -91,11 +93,25 @@ fn shown(value: &Value) -> String {
 
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unreadable job: {}", self.0)
+        f.write_str("unreadable job: ")?;
+        match self {
+            JobError::NotJson(error) => write!(f, "not JSON: {error}"),
+            JobError::Version { found } => {
+                write!(f, "version {found}, but this worker reads only {JOB_VERSION}")
+            }
+            JobError::Field { name, value } => write!(f, "{name} is {value}"),
+        }
     }
 }
 
-impl std::error::Error for JobError {}
+impl Error for JobError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            JobError::NotJson(error) => Some(error),
+            JobError::Version { .. } | JobError::Field { .. } => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -112,7 +128,7 @@ mod tests {
 
     #[test]
     fn json_and_back() {
-        assert_eq!(Job::from_json(&job().to_json()), Ok(job()));
+        assert_eq!(Job::from_json(&job().to_json()).unwrap(), job());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Nothing here calls AWS, the network or the file system. Of the rest of this project it knows only the names of
 //! `pictures`' formats.
 
+pub mod failure;
 pub mod format;
 pub mod image_id;
 pub mod job;

@@ -6,9 +6,11 @@
 //! Received [`MAX_RECEIVES`] times without being deleted, it is moved to the dead-letter queue, by what SQS calls the *redrive
 //! policy*. An operator's `worker --redrive` is the way back.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
 
 /// How long a received message stays invisible unless extended, in seconds. The worker's heartbeat extends it, so this is
@@ -81,18 +83,34 @@ pub trait Queue: Send + Sync {
 pub enum QueueError {
     /// It holds all that it can.
     Full,
-    /// Anything else. The text says all that is known, the queue and the service's own code and request id among it. It is for
+    /// Anything else. Its text says all that is known, such as the queue and the service's own code and request id. It is for
     /// the log, never for a client.
-    Failed(String),
+    Failed(Failure),
+}
+
+impl QueueError {
+    pub fn cause(&self) -> Cause {
+        match self {
+            QueueError::Full => Cause::QueueFull,
+            QueueError::Failed(failure) => failure.cause,
+        }
+    }
 }
 
 impl fmt::Display for QueueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             QueueError::Full => f.write_str("the queue is full"),
-            QueueError::Failed(detail) => f.write_str(detail),
+            QueueError::Failed(failure) => failure.fmt(f),
         }
     }
 }
 
-impl std::error::Error for QueueError {}
+impl Error for QueueError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            QueueError::Full => None,
+            QueueError::Failed(failure) => Some(failure),
+        }
+    }
+}

@@ -4,10 +4,12 @@
 //! [`reconcile`](crate::reconcile) lists. A key is a typed value and not a string, so that nothing a client sends can name an
 //! object, or a path, that we did not make.
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use crate::domain::failure::{Cause, Failure};
 use crate::domain::format::{Format, ThumbnailFormat};
 use crate::domain::image_id::ImageId;
 use crate::domain::size::Size;
@@ -129,9 +131,18 @@ pub enum StoreError {
         /// What `get` was ready to take.
         max_bytes: usize,
     },
-    /// Anything else, after the retries that it deserved: the network, the disk, a refusal. The text says all that is known,
-    /// the key and the service's own code and request id among it. It is for the log, never for a client.
-    Failed(String),
+    /// Anything else, after the retries that it deserved: the network, the disk, a refusal. Its text says all that is known,
+    /// such as the key and the service's own code and request id. It is for the log, never for a client.
+    Failed(Failure),
+}
+
+impl StoreError {
+    pub fn cause(&self) -> Cause {
+        match self {
+            StoreError::Failed(failure) => failure.cause,
+            StoreError::NotFound(_) | StoreError::Exists(_) | StoreError::TooLarge { .. } => Cause::Other,
+        }
+    }
 }
 
 impl fmt::Display for StoreError {
@@ -142,12 +153,19 @@ impl fmt::Display for StoreError {
             StoreError::TooLarge { key, max_bytes } => {
                 write!(f, "{key}: the object has over {max_bytes} bytes")
             }
-            StoreError::Failed(detail) => f.write_str(detail),
+            StoreError::Failed(failure) => failure.fmt(f),
         }
     }
 }
 
-impl std::error::Error for StoreError {}
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            StoreError::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::vec;
 
+use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
 use crate::domain::store::{Key, Listed, Listing, Store, StoreError};
 use crate::support::log;
@@ -117,13 +118,13 @@ impl Store for LocalStore {
         };
         self.write(key, bytes, publish).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists(*key),
-            _ => failed("create", key, &error),
+            _ => failed("create", key, error),
         })
     }
 
     fn put(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError> {
         self.write(key, bytes, |temporary, path| fs::rename(temporary, path))
-            .map_err(|error| failed("put", key, &error))
+            .map_err(|error| failed("put", key, error))
     }
 
     fn get(&self, key: &Key, max_bytes: usize) -> Result<Vec<u8>, StoreError> {
@@ -131,12 +132,12 @@ impl Store for LocalStore {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(StoreError::TooLarge { key: *key, max_bytes }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(*key)),
-            Err(error) => Err(failed("get", key, &error)),
+            Err(error) => Err(failed("get", key, error)),
         }
     }
 
     fn exists(&self, key: &Key) -> Result<bool, StoreError> {
-        self.path(key).try_exists().map_err(|error| failed("exists", key, &error))
+        self.path(key).try_exists().map_err(|error| failed("exists", key, error))
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
@@ -146,7 +147,7 @@ impl Store for LocalStore {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed("delete", key, &error)),
+            Err(error) => Err(failed("delete", key, error)),
         }
     }
 
@@ -154,8 +155,9 @@ impl Store for LocalStore {
     /// serves has nothing of what is uploaded to it. What there is of an image is looked for when its turn comes.
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let ids = fs::read_dir(&self.root).and_then(|entries| ids_after(after, entries));
-        let ids =
-            ids.map_err(|error| StoreError::Failed(format!("list {}: {error}", self.root.display())))?;
+        let ids = ids.map_err(|error| {
+            StoreError::Failed(Failure::of_io(format!("list {}", self.root.display()), error))
+        })?;
         Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
     }
 
@@ -164,7 +166,7 @@ impl Store for LocalStore {
         let written = File::create(&path)
             .and_then(|mut file| file.write_all(b"check"))
             .and_then(|()| fs::remove_file(&path));
-        written.map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))
+        written.map_err(|error| StoreError::Failed(Failure::of_io(path.display(), error)))
     }
 }
 
@@ -246,8 +248,8 @@ fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn failed(operation: &str, key: &Key, error: &io::Error) -> StoreError {
-    StoreError::Failed(format!("{operation} {key}: {error}"))
+fn failed(operation: &str, key: &Key, error: io::Error) -> StoreError {
+    StoreError::Failed(Failure::of_io(format!("{operation} {key}"), error))
 }
 
 /// The whole file, or `None` if it has over `max_bytes`.

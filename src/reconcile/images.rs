@@ -3,6 +3,8 @@
 //! All keys of an image begin with its id, so in a listing in order they are neighbours, also where one page ends and the next
 //! begins. An image is known to be whole once an object of another one, or the end, has come.
 
+use std::fmt;
+
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
 use crate::domain::size::Size;
@@ -50,16 +52,14 @@ pub struct Images {
 
 impl Images {
     /// Takes the next object, and returns the image before it if that is over. Fails if the listing is not in order.
-    pub fn add(&mut self, object: Listed) -> Result<Option<Image>, String> {
+    pub fn add(&mut self, object: Listed) -> Result<Option<Image>, OutOfOrder> {
         let id = object.key.id;
         match &mut self.last {
             Some(image) if image.id == id => {
                 image.objects.push(object);
                 Ok(None)
             }
-            Some(image) if image.id > id => {
-                Err(format!("the store does not list in order: {} comes after {}", object.key, image.id))
-            }
+            Some(image) if image.id > id => Err(OutOfOrder { key: object.key, after: image.id }),
             _ => Ok(self.last.replace(Image { id, objects: vec![object] })),
         }
     }
@@ -69,6 +69,21 @@ impl Images {
         self.last
     }
 }
+
+/// The store lists an object of an earlier image after one of a later image.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OutOfOrder {
+    key: Key,
+    after: ImageId,
+}
+
+impl fmt::Display for OutOfOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store does not list in order: {} comes after {}", self.key, self.after)
+    }
+}
+
+impl std::error::Error for OutOfOrder {}
 
 #[cfg(test)]
 mod tests {
@@ -93,7 +108,9 @@ mod tests {
             assert_eq!(images.add(object(1, name)), Ok(None));
         }
         assert_eq!(images.add(object(2, second[0])), Ok(Some(image(1, &first))));
-        assert!(images.add(object(1, "small.png")).unwrap_err().contains("does not list in order"));
+        assert!(
+            images.add(object(1, "small.png")).unwrap_err().to_string().contains("does not list in order")
+        );
         assert_eq!(images.end(), Some(image(2, &second)));
         assert_eq!(Images::default().end(), None);
     }

@@ -14,6 +14,7 @@ use super::head::Head;
 use super::multipart;
 use super::page::{self, Page};
 use super::refusal::{Refusal, object};
+use crate::domain::failure::Cause;
 use crate::domain::format::{Format, ThumbnailFormat};
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
@@ -21,7 +22,7 @@ use crate::domain::queue::Queue;
 use crate::domain::size::Size;
 use crate::domain::store::{CACHE_CONTROL, Key, Kind, Store, StoreError};
 use crate::support::log;
-use crate::support::metrics::SERVER;
+use crate::support::metrics::ServerMetrics;
 use crate::support::secret::Secret;
 use pictures::{Inspected, inspect};
 
@@ -50,6 +51,7 @@ pub struct Api {
     pub upload_token: Option<Secret>,
     /// Whether objects are served too; on AWS that is CloudFront's work.
     pub serves_objects: bool,
+    pub metrics: Arc<ServerMetrics>,
     /// The page to share from, if there is to be one.
     pub page: Option<Page>,
 }
@@ -158,7 +160,7 @@ impl Api {
             log::error("request_failed", &[("request", &call.id), ("target", &call.head.target)]);
             Refusal::new(503, format!("The server failed (request {}): try again.", call.id)).into()
         });
-        SERVER.answered(&call.head, answer.status);
+        self.metrics.answered(call.head.is_upload(), answer.status);
         answer.headers.push(("X-Request-Id", call.id.clone()));
         if let Err(error) = respond(request, answer) {
             log::warn("answer_not_sent", &[("request", &call.id), ("error", &error)]);
@@ -198,10 +200,10 @@ impl Api {
         let thumbnails = inspected.thumbnail_format();
         self.queue_job(Job { original, thumbnails, uploaded_at: SystemTime::now() }, call)?;
         let queue = began.elapsed() - store;
-        SERVER.upload_bytes.add(image.len() as u64);
-        SERVER.body.observe(call.body_took);
-        SERVER.store.observe(store);
-        SERVER.queue.observe(queue);
+        self.metrics.upload_bytes.add(image.len() as u64);
+        self.metrics.body.observe(call.body_took);
+        self.metrics.store.observe(store);
+        self.metrics.queue.observe(queue);
         log::info(
             "upload",
             &[
@@ -224,17 +226,18 @@ impl Api {
 
     fn store_original(&self, image: &[u8], inspected: &Inspected, call: &Call) -> Result<Key, Refusal> {
         for _ in 0..MAX_IDS {
-            let id = ImageId::random().map_err(|error| unavailable(call, "random source", &error))?;
+            let id = ImageId::random()
+                .map_err(|error| unavailable(call, "random source", Cause::of_io(&error), &error))?;
             let key = Key::original(id, inspected.format);
             match self.store.create(&key, image) {
                 Ok(()) => return Ok(key),
                 Err(StoreError::Exists(key)) => {
                     log::warn("id_taken", &[("request", &call.id), ("key", &key)])
                 }
-                Err(error) => return Err(unavailable(call, "store", &error)),
+                Err(error) => return Err(unavailable(call, "store", error.cause(), &error)),
             }
         }
-        Err(unavailable(call, "store", &"every new id was taken"))
+        Err(unavailable(call, "store", Cause::Other, &"every new id was taken"))
     }
 
     fn queue_job(&self, job: Job, call: &Call) -> Result<(), Refusal> {
@@ -246,7 +249,7 @@ impl Api {
                 &[("request", &call.id), ("key", &job.original), ("error", &error)],
             );
         }
-        Err(unavailable(call, "queue", &error))
+        Err(unavailable(call, "queue", error.cause(), &error))
     }
 
     fn urls(&self, original: Key, thumbnails: ThumbnailFormat) -> String {
@@ -264,7 +267,7 @@ impl Api {
         let bytes = match self.store.get(&key, MAX_OBJECT_BYTES) {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound(_)) => return Ok(self.not_found(key)),
-            Err(error) => return Err(unavailable(call, "store", &error)),
+            Err(error) => return Err(unavailable(call, "store", error.cause(), &error)),
         };
         let mut headers = vec![("Cache-Control", CACHE_CONTROL.to_owned())];
         headers.push(("Content-Type", key.format.content_type().to_owned()));
@@ -341,8 +344,8 @@ fn only_get() -> Refusal {
 }
 
 /// What happened to us is logged whole; the client gets the id that finds it in the log.
-fn unavailable(call: &Call, what: &str, error: &dyn Display) -> Refusal {
-    log::error("unavailable", &[("request", &call.id), ("what", &what), ("error", error)]);
+fn unavailable(call: &Call, what: &str, cause: Cause, error: &dyn Display) -> Refusal {
+    log::error("unavailable", &[("request", &call.id), ("what", &what), ("cause", &cause), ("error", error)]);
     let message = format!("This cannot be done right now: try again in a few seconds (request {}).", call.id);
     Refusal::new(503, message)
 }

@@ -53,6 +53,11 @@ impl Head {
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
+
+    /// Whether the request is, or was meant to be, an upload.
+    pub fn is_upload(&self) -> bool {
+        self.method == "POST" && self.path() == "/"
+    }
 }
 
 /// How many bytes of `buffer` are a head, its final empty line included, or `None` if it has not all arrived.

@@ -53,8 +53,9 @@ impl Server {
                 .name(format!("handler-{number}"))
                 .spawn(move || handle_all(&inner, &api, &bodies))?;
         }
+        let metrics = api.metrics.clone();
         let check_head = Box::new(move |head: &head::Head| api.check_head(head));
-        let gate = Gate::open(listener, trusted, path, check_head, bodies)?;
+        let gate = Gate::open(listener, trusted, path, check_head, bodies, metrics)?;
         Ok(Server { gate, private_socket })
     }
 

@@ -5,12 +5,14 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::support::metrics::WORKER;
+use crate::support::metrics::Number;
 
 /// Cores and memory to be shared among jobs.
 pub struct Admission {
     cores: usize,
     memory_bytes: u64,
+    /// Shows the bytes that are admitted now.
+    admitted_bytes: Number,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -32,9 +34,8 @@ pub struct Permit<'a> {
 
 impl Admission {
     /// For this many cores and bytes of decoded pictures.
-    pub fn new(cores: usize, memory_bytes: u64) -> Admission {
-        WORKER.decode_memory_limit_bytes.set(memory_bytes);
-        Admission { cores, memory_bytes, state: Mutex::default(), changed: Condvar::new() }
+    pub fn new(cores: usize, memory_bytes: u64, admitted_bytes: Number) -> Admission {
+        Admission { cores, memory_bytes, admitted_bytes, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Waits for a core and for `bytes` of memory. A picture over the whole budget is admitted when it is alone. The wait has
@@ -49,7 +50,7 @@ impl Admission {
         state.now_serving += 1;
         state.running += 1;
         state.bytes += bytes;
-        WORKER.decode_memory_bytes.set(state.bytes);
+        self.admitted_bytes.set(state.bytes);
         self.changed.notify_all(); // the next in line may fit too
         Permit { admission: self, bytes }
     }
@@ -69,7 +70,7 @@ impl Drop for Permit<'_> {
         let mut state = self.admission.state();
         state.running -= 1;
         state.bytes -= self.bytes;
-        WORKER.decode_memory_bytes.set(state.bytes);
+        self.admission.admitted_bytes.set(state.bytes);
         self.admission.changed.notify_all();
     }
 }
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn cores_and_memory_are_shared_in_order() {
-        let admission = Admission::new(2, 100);
+        let admission = Admission::new(2, 100, Number::default());
         thread::scope(|scope| {
             let (first, end_first) = admit_on_a_thread(scope, &admission, 60);
             first.recv().unwrap();
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_picture_over_the_budget_is_admitted_alone() {
-        let admission = Admission::new(2, 100);
+        let admission = Admission::new(2, 100, Number::default());
         drop(admission.admit(u64::MAX));
         drop(admission.admit(50));
     }

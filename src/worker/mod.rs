@@ -24,7 +24,7 @@ use crate::domain::queue::{Message, Queue};
 use crate::domain::store::Store;
 use crate::support::counter::{Counter, Held};
 use crate::support::log;
-use crate::support::metrics::WORKER;
+use crate::support::metrics::WorkerMetrics;
 use crate::support::shutdown::Shutdown;
 use admit::Admission;
 use heartbeat::Heartbeat;
@@ -85,6 +85,7 @@ struct Shared {
     queue: Arc<dyn Queue>,
     settings: Settings,
     shutdown: Shutdown,
+    metrics: WorkerMetrics,
     jobs_in_hand: Counter,
     admission: Admission,
     heartbeat: Heartbeat,
@@ -101,17 +102,18 @@ pub fn work(
     queue: Arc<dyn Queue>,
     settings: Settings,
     shutdown: Shutdown,
+    metrics: WorkerMetrics,
     until: Until,
 ) -> io::Result<bool> {
-    let jobs_in_hand = Counter::default();
-    let _ = WORKER.jobs_in_hand.set(jobs_in_hand.clone()); // there is but one worker in a process
+    metrics.decode_memory_limit_bytes.set(settings.memory_bytes);
     let shared = Arc::new(Shared {
         store,
         queue,
-        admission: Admission::new(settings.cores, settings.memory_bytes),
+        admission: Admission::new(settings.cores, settings.memory_bytes, metrics.decode_memory_bytes.clone()),
         settings,
         shutdown,
-        jobs_in_hand,
+        jobs_in_hand: metrics.jobs_in_hand.clone(),
+        metrics,
         heartbeat: Heartbeat::default(),
         failures_in_a_row: AtomicU32::new(0),
     });

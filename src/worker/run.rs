@@ -6,7 +6,8 @@
 //! dead-letter queue. *Unreadable*: the message is no job; it is left alone, and goes there too. A job may be done twice, and
 //! then stores the same bytes again.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
+use std::io;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,7 +19,7 @@ use crate::domain::job::Job;
 use crate::domain::queue::{MAX_RECEIVES, Message};
 use crate::domain::store::{Key, StoreError};
 use crate::support::log::{self, Fields};
-use crate::support::metrics::WORKER;
+use crate::support::metrics::WorkerMetrics;
 use pictures::{Thumbnails, Undecodable};
 
 /// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
@@ -43,23 +44,23 @@ struct Steps {
 /// Runs the job in a message and says how to settle it; `None` leaves it for the dead-letter queue.
 pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     let is_first = message.receive_count <= 1;
-    WORKER.repeated_receives.add(u64::from(!is_first));
+    shared.metrics.repeated_receives.add(u64::from(!is_first));
     let job = match Job::from_json(&message.body) {
         Ok(job) => job,
         Err(error) => {
-            WORKER.unreadable.add(1);
+            shared.metrics.unreadable.add(1);
             log::error("unreadable_message", &[("receives", &message.receive_count), ("error", &error)]);
             return None;
         }
     };
     let waited = SystemTime::now().duration_since(job.uploaded_at).unwrap_or_default();
     if is_first {
-        WORKER.wait.observe(waited);
+        shared.metrics.wait.observe(waited);
     }
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
     let result = catch_unwind(AssertUnwindSafe(|| make_and_store(shared, &job, message, &mut steps)));
-    let result = result.unwrap_or_else(|_| Err("panic".into()));
+    let result = result.unwrap_or_else(|_| Err(JobFailure::Panic));
     match result {
         Ok(outcome) => {
             // Where originals are missing all may be, because the bucket is another one: a worker that hurried on for each
@@ -67,13 +68,13 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
             if !matches!(outcome, Outcome::Gone) {
                 shared.succeeded();
             }
-            count_done(&job, &steps, outcome);
+            count_done(&shared.metrics, &job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
         }
         Err(error) => {
             shared.failed();
-            WORKER.failed.add(1);
+            shared.metrics.failed.add(1);
             let seconds = retry_seconds(message.receive_count);
             log::error(
                 "job_failed",
@@ -85,6 +86,24 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
                 ],
             );
             Some(Settlement::Later(message.receipt.clone(), seconds))
+        }
+    }
+}
+
+/// What may pass, so that the job is worth another try.
+#[derive(Debug)]
+enum JobFailure {
+    Store(StoreError),
+    NoThread(io::Error),
+    Panic,
+}
+
+impl fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JobFailure::Store(error) => error.fmt(f),
+            JobFailure::NoThread(error) => write!(f, "no thread to store a thumbnail: {error}"),
+            JobFailure::Panic => f.write_str("panic"),
         }
     }
 }
@@ -102,7 +121,7 @@ fn make_and_store(
     job: &Job,
     message: &Message,
     steps: &mut Steps,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, JobFailure> {
     let began = Instant::now();
     let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
     steps.fetch = began.elapsed();
@@ -115,7 +134,7 @@ fn make_and_store(
         // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
         // the store is one that shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(JobFailure::Store(error)),
     };
     let (thumbnails, outcome) = or_broken(job, made);
     let began = Instant::now();
@@ -126,18 +145,16 @@ fn make_and_store(
 
 /// Stores the three thumbnails side by side: the job waits for the store once instead of three times, so that as many jobs in
 /// hand keep the cores busy when the store is slow, and the picture is there sooner.
-fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), String> {
+fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), JobFailure> {
     thread::scope(|scope| {
         let put = |(size, bytes)| {
             let key = Key::thumbnail(job.id(), size, job.thumbnails);
-            let put = move || shared.store.put(&key, bytes).map_err(|error| error.to_string());
+            let put = move || shared.store.put(&key, bytes).map_err(JobFailure::Store);
             thread::Builder::new().spawn_scoped(scope, put)
         };
         let puts: Vec<_> = thumbnails.by_size().map(put).collect();
-        puts.into_iter().try_for_each(|put| {
-            let put = put.map_err(|error| format!("no thread to store a thumbnail: {error}"))?;
-            put.join().unwrap_or_else(|_| Err("panic".into()))
-        })
+        puts.into_iter()
+            .try_for_each(|put| put.map_err(JobFailure::NoThread)?.join().unwrap_or(Err(JobFailure::Panic)))
     })
 }
 
@@ -176,21 +193,21 @@ fn retry_seconds(receive_count: u32) -> u32 {
 }
 
 /// The same as the log, in numbers.
-fn count_done(job: &Job, steps: &Steps, outcome: Outcome) {
+fn count_done(metrics: &WorkerMetrics, job: &Job, steps: &Steps, outcome: Outcome) {
     match outcome {
-        Outcome::Done => WORKER.done.add(1),
-        Outcome::Broken => WORKER.broken.add(1),
-        Outcome::Gone => return WORKER.gone.add(1), // it has no thumbnails
+        Outcome::Done => metrics.done.add(1),
+        Outcome::Broken => metrics.broken.add(1),
+        Outcome::Gone => return metrics.gone.add(1), // it has no thumbnails
     }
-    WORKER.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
+    metrics.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
     if let Outcome::Broken = outcome {
         return; // it has not gone through all steps
     }
-    WORKER.fetch.observe(steps.fetch);
-    WORKER.admit.observe(steps.admit);
-    WORKER.decode.observe(steps.decode);
-    WORKER.encode.observe(steps.encode);
-    WORKER.store.observe(steps.store);
+    metrics.fetch.observe(steps.fetch);
+    metrics.admit.observe(steps.admit);
+    metrics.decode.observe(steps.decode);
+    metrics.encode.observe(steps.encode);
+    metrics.store.observe(steps.store);
 }
 
 fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {

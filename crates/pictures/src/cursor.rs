@@ -39,10 +39,6 @@ impl<'a> Cursor<'a> {
         self.array().map(u8::from_be_bytes)
     }
 
-    pub(crate) fn u16_be(&mut self) -> Result<u16, InspectError> {
-        self.array().map(u16::from_be_bytes)
-    }
-
     pub(crate) fn u16_le(&mut self) -> Result<u16, InspectError> {
         self.array().map(u16::from_le_bytes)
     }

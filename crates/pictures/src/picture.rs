@@ -52,10 +52,6 @@ impl Region {
         Region { left: self.left * x, top: self.top * y, width: self.width * x, height: self.height * y }
     }
 
-    pub(crate) fn moved(self, x: f64, y: f64) -> Region {
-        Region { left: self.left + x, top: self.top + y, ..self }
-    }
-
     /// The part that lies on a plane of this size.
     pub(crate) fn within(self, width: u32, height: u32) -> Region {
         let clip = |start: f64, length: f64, limit: u32| {

@@ -8,8 +8,8 @@ fn client() -> Client {
     Client::new("eu-central-1", CredentialCache::new(Box::new(fetch)))
 }
 
-fn put(server: &Loopback) -> Call<'static> {
-    Call {
+fn put(server: &Loopback) -> AwsCall<'static> {
+    AwsCall {
         service: sign::S3,
         operation: "S3 PutObject",
         target: "images/key".to_string(),
@@ -24,8 +24,8 @@ fn put(server: &Loopback) -> Call<'static> {
     }
 }
 
-fn get(server: &Loopback) -> Call<'static> {
-    Call { method: "GET", operation: "S3 GetObject", body: b"", ..put(server) }
+fn get(server: &Loopback) -> AwsCall<'static> {
+    AwsCall { method: "GET", operation: "S3 GetObject", body: b"", ..put(server) }
 }
 
 fn s3_error(status: &str, code: &str, headers: &[(&str, &str)]) -> String {
@@ -96,12 +96,12 @@ fn attempts_are_bounded() {
     let down = || Loopback::answering((0..20).map(|_| answer("503 X", &[], "")).collect());
     // More time than the longest pauses between attempts can take, which are drawn by lot.
     let server = down();
-    let call = Call { budget: Duration::from_secs(60), ..put(&server) };
+    let call = AwsCall { budget: Duration::from_secs(60), ..put(&server) };
     let error = client().call(&call).err().unwrap();
     assert_eq!((error.attempts, server.requests().len() as u32), (retry::MAX_ATTEMPTS, retry::MAX_ATTEMPTS));
     // Less than the shortest.
     let server = down();
-    let call = Call { budget: Duration::from_millis(1), ..put(&server) };
+    let call = AwsCall { budget: Duration::from_millis(1), ..put(&server) };
     let error = client().call(&call).err().unwrap();
     assert!(error.attempts <= 1 && server.requests().len() <= 1, "{error}");
 }
@@ -113,9 +113,9 @@ fn silence_is_bounded_in_time() {
     // After a long poll there is no time for another.
     for (wait, repeated) in [(Duration::ZERO, true), (Duration::from_secs(3), false)] {
         let start = Instant::now();
-        let call = Call { wait, budget, ..put(&server) };
+        let call = AwsCall { wait, budget, ..put(&server) };
         let error = client().call(&call).err().unwrap();
-        assert!(matches!(error.failure, Failure::Lost(_)), "{error}");
+        assert!(matches!(error.last, AttemptError::Lost(_)), "{error}");
         assert_eq!(error.attempts > 1, repeated, "{error}");
         let elapsed = start.elapsed();
         assert!(elapsed < budget + wait + Duration::from_secs(1), "{elapsed:?}");
@@ -146,8 +146,8 @@ fn a_dribbling_answer_is_bounded_in_time() {
     });
     let budget = Duration::from_millis(1000);
     let start = Instant::now();
-    let error = client().call(&Call { url, budget, ..get(&Loopback::answering(vec![])) }).err().unwrap();
-    assert!(matches!(error.failure, Failure::Lost(_)), "{error}");
+    let error = client().call(&AwsCall { url, budget, ..get(&Loopback::answering(vec![])) }).err().unwrap();
+    assert!(matches!(error.last, AttemptError::Lost(_)), "{error}");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
@@ -158,7 +158,7 @@ fn a_long_answer_is_bounded_in_size() {
     for answer in [ok(&long), chunked] {
         let server = Loopback::answering(vec![answer]);
         let error = client().call(&get(&server)).err().unwrap();
-        assert_eq!(error.failure, Failure::TooLarge { max_bytes: 1000 });
+        assert!(matches!(error.last, AttemptError::TooLarge { max_bytes: 1000 }));
     }
     let server = Loopback::answering(vec![ok(&long[..1000])]);
     assert_eq!(client().call(&get(&server)).unwrap().body.len(), 1000);
@@ -181,7 +181,7 @@ fn a_wrong_clock_is_put_right_once() {
     let body = r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Signature not yet current: x"}"#;
     let server =
         Loopback::answering(vec![answer("403 X", &yesterday, body), answer("403 X", &yesterday, body)]);
-    let error = client.call(&Call { service: sign::SQS, method: "POST", ..put(&server) }).err().unwrap();
+    let error = client.call(&AwsCall { service: sign::SQS, method: "POST", ..put(&server) }).err().unwrap();
     assert_eq!(error.attempts, 2);
     assert!(server.requests()[1].contains("x-amz-date: 20000101T"), "{:?}", server.requests());
 }
@@ -210,7 +210,10 @@ fn expired_credentials_are_fetched_again_once() {
 
 #[test]
 fn without_credentials_nothing_is_sent() {
-    let client = Client::new("x", CredentialCache::new(Box::new(|| Err("no AWS credentials".to_string()))));
+    let client = Client::new(
+        "x",
+        CredentialCache::new(Box::new(|| Err(Failure::new(Cause::Refused, "no AWS credentials")))),
+    );
     let server = Loopback::answering(vec![]);
     let error = client.call(&put(&server)).err().unwrap();
     assert_eq!(error.to_string(), "S3 PutObject images/key: no AWS credentials");
@@ -239,7 +242,7 @@ fn connections_are_reused_and_a_dead_one_is_replaced() {
     let client = client();
     let server = Loopback::answering(vec![]);
     for _ in 0..3 {
-        client.call(&Call { url: url.clone(), ..get(&server) }).unwrap();
+        client.call(&AwsCall { url: url.clone(), ..get(&server) }).unwrap();
     }
     accepted.join().unwrap();
 }

@@ -11,6 +11,7 @@ use ureq::http::Uri;
 
 use crate::aws::credentials::{Credentials, Unavailable};
 use crate::aws::metadata::{self, Patience};
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::{self, Env};
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
@@ -30,35 +31,38 @@ const AGENT_ADDRESSES: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2
 /// The credentials, if one of the two URI variables is set.
 pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let Some(url) = url(env).transpose() else {
-        return Err(Unavailable::Absent(format!("neither {RELATIVE_URI} nor {FULL_URI} is set")));
+        return Err(Unavailable::absent(format!("neither {RELATIVE_URI} nor {FULL_URI} is set")));
     };
     url.and_then(|url| fetch(env, &url)).map_err(Unavailable::Broken)
 }
 
-fn fetch(env: &Env, url: &str) -> Result<Credentials, String> {
+fn fetch(env: &Env, url: &str) -> Result<Credentials, Failure> {
     let token = authorization_token(env)?;
     let headers: Vec<_> = token.iter().map(|token| ("authorization", token.as_str())).collect();
-    let answer = metadata::request("GET", url, &headers, PATIENCE).map_err(|e| format!("GET {url}: {e}"))?;
+    let answer = metadata::request("GET", url, &headers, PATIENCE)
+        .map_err(|e| metadata::failure(e).about(format!("GET {url}")))?;
     if answer.status != 200 {
-        return Err(format!("GET {url}: {}", answer.status));
+        return Err(Failure::new(Cause::Refused, format!("GET {url}: {}", answer.status)));
     }
-    metadata::credentials_from_json(&answer.text).map_err(|e| format!("GET {url}: {e}"))
+    metadata::credentials_from_json(&answer.text).map_err(|e| e.about(format!("GET {url}")))
 }
 
-fn url(env: &Env) -> Result<Option<String>, String> {
+fn url(env: &Env) -> Result<Option<String>, Failure> {
     if let Some(path) = env.get(RELATIVE_URI) {
         if !path.starts_with('/') {
-            return Err(format!("{RELATIVE_URI} is {path}, but it must begin with /"));
+            let text = format!("{RELATIVE_URI} is {path}, but it must begin with /");
+            return Err(Failure::new(Cause::Refused, text));
         }
         return Ok(Some(format!("{ECS_HOST}{path}")));
     }
     let Some(url) = env.get(FULL_URI) else { return Ok(None) };
     if !may_be_asked(url) {
-        return Err(format!(
+        let text = format!(
             "{FULL_URI} is {}, but it must be https, or http to loopback or to one of {}",
             env::shown(url),
             AGENT_ADDRESSES.join(", ")
-        ));
+        );
+        return Err(Failure::new(Cause::Refused, text));
     }
     Ok(Some(url.to_string()))
 }
@@ -81,17 +85,20 @@ fn may_be_asked(url: &str) -> bool {
 }
 
 /// The file is read every time: the agent replaces it.
-fn authorization_token(env: &Env) -> Result<Option<String>, String> {
+fn authorization_token(env: &Env) -> Result<Option<String>, Failure> {
     let token = match env.get(TOKEN_FILE) {
         Some(path) => {
-            let token = fs::read_to_string(path).map_err(|e| format!("{TOKEN_FILE} is {path}: {e}"))?;
+            let token =
+                fs::read_to_string(path).map_err(|e| Failure::of_io(format!("{TOKEN_FILE} is {path}"), e))?;
             Some(token.trim().to_string())
         }
         None => env.get(TOKEN).map(str::to_string),
     };
     match token {
         Some(token) if !token.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
-            Err(format!("the token of {TOKEN_FILE} or {TOKEN} has characters that no header can carry"))
+            let text =
+                format!("the token of {TOKEN_FILE} or {TOKEN} has characters that no header can carry");
+            Err(Failure::new(Cause::Refused, text))
         }
         token => Ok(token),
     }
@@ -136,8 +143,11 @@ mod tests {
             assert!(!may_be_asked(bad), "{bad}");
         }
         let error = credentials(&env(&[(FULL_URI, "http://example.com/")])).unwrap_err();
-        assert!(matches!(error, Unavailable::Broken(reason) if reason.contains(FULL_URI)));
-        assert_eq!(url(&env(&[(RELATIVE_URI, "/v2/x")])), Ok(Some("http://169.254.170.2/v2/x".to_string())));
+        assert!(matches!(error, Unavailable::Broken(reason) if reason.to_string().contains(FULL_URI)));
+        assert_eq!(
+            url(&env(&[(RELATIVE_URI, "/v2/x")])).unwrap().as_deref(),
+            Some("http://169.254.170.2/v2/x")
+        );
         assert!(url(&env(&[(RELATIVE_URI, "v2")])).is_err());
         assert!(matches!(credentials(&Env::default()), Err(Unavailable::Absent(_))));
     }
@@ -154,7 +164,7 @@ mod tests {
         fs::write(&path, "two\r\nlines").unwrap();
         let error = credentials(&env(&[(FULL_URI, &url), (TOKEN_FILE, path.to_str().unwrap())])).unwrap_err();
         fs::remove_file(&path).unwrap();
-        assert!(matches!(error, Unavailable::Broken(reason) if reason.contains(TOKEN_FILE)));
+        assert!(matches!(error, Unavailable::Broken(reason) if reason.to_string().contains(TOKEN_FILE)));
         let requests = server.requests();
         assert!(requests[0].starts_with("GET /creds HTTP/1.1\r\n"), "{requests:?}");
         assert!(requests[0].contains("\r\nauthorization: Basic abc\r\n"), "{requests:?}");
@@ -174,6 +184,8 @@ mod tests {
             Loopback::answering(vec!["HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_string()]);
         let url = format!("{}/creds", server.url());
         let error = credentials(&env(&[(FULL_URI, &url)])).unwrap_err();
-        assert_eq!(error, Unavailable::Broken(format!("GET {url}: 403")));
+        assert!(
+            matches!(error, Unavailable::Broken(reason) if reason.to_string() == format!("GET {url}: 403"))
+        );
     }
 }

@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use crate::aws::client::cause_of;
 use crate::aws::credentials::{Credentials, Unavailable};
 use crate::aws::metadata::{self, Patience};
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
@@ -30,11 +32,11 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     // A role's name goes into a path; IAM allows it these characters.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c);
     if role.is_empty() || !role.chars().all(is_name) {
-        return Err(Unavailable::Absent(format!("the instance metadata names no role, but {role:?}")));
+        return Err(Unavailable::absent(format!("the instance metadata names no role, but {role:?}")));
     }
     let text = session.require(&format!("/latest/meta-data/iam/security-credentials/{role}"));
     text.and_then(|text| metadata::credentials_from_json(&text))
-        .map_err(|e| Unavailable::Broken(format!("instance metadata, role {role}: {e}")))
+        .map_err(|e| Unavailable::Broken(e.about(format!("instance metadata, role {role}"))))
 }
 
 /// The instance's region.
@@ -53,43 +55,47 @@ pub(in crate::aws) struct Session {
 impl Session {
     pub(in crate::aws) fn start(env: &Env) -> Result<Session, Unavailable> {
         if env.get(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Err(Unavailable::Absent(format!("instance metadata is off by {DISABLED}")));
+            return Err(Unavailable::absent(format!("instance metadata is off by {DISABLED}")));
         }
         let endpoint = env.get(ENDPOINT).unwrap_or(DEFAULT_ENDPOINT).trim_end_matches('/').to_string();
         if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-            return Err(Unavailable::Broken(format!("{ENDPOINT} is {endpoint}, but it must be an http URL")));
+            return Err(Unavailable::broken(format!("{ENDPOINT} is {endpoint}, but it must be an http URL")));
         }
         let url = format!("{endpoint}/latest/api/token");
         let headers = [("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL_SECONDS)];
         let answer = metadata::request("PUT", &url, &headers, PATIENCE).map_err(|e| {
             // The token may travel one hop only unless the instance allows more, and into a container there are two.
-            let hint = match e {
+            let hint = match &e {
                 ureq::Error::Timeout(_) => " (in a container the instance's metadata hop limit must be 2)",
                 _ => "",
             };
-            Unavailable::Absent(format!("no instance metadata from PUT {url}: {e}{hint}"))
+            let text = format!("no instance metadata from PUT {url}: {e}{hint}");
+            Unavailable::Absent(Failure::caused_by(cause_of(&e), text, e))
         })?;
         let token = answer.text.trim().to_string();
         if answer.status != 200 || token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Unavailable::Absent(format!("no instance metadata (PUT {url}: {})", answer.status)));
+            return Err(Unavailable::absent(format!("no instance metadata (PUT {url}: {})", answer.status)));
         }
         Ok(Session { endpoint, token })
     }
 
     /// What is at the path, if there is anything.
-    pub(in crate::aws) fn get(&self, path: &str) -> Result<Option<String>, String> {
+    pub(in crate::aws) fn get(&self, path: &str) -> Result<Option<String>, Failure> {
         let url = format!("{}{path}", self.endpoint);
         let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)], PATIENCE)
-            .map_err(|e| format!("GET {url}: {e}"))?;
+            .map_err(|e| metadata::failure(e).about(format!("GET {url}")))?;
         match answer.status {
             200 => Ok(Some(answer.text)),
             404 => Ok(None),
-            status => Err(format!("GET {url}: {status}")),
+            status => Err(Failure::new(Cause::Other, format!("GET {url}: {status}"))),
         }
     }
 
-    fn require(&self, path: &str) -> Result<String, String> {
-        let missing = || format!("the instance metadata has no {path}: has the instance a role?");
+    fn require(&self, path: &str) -> Result<String, Failure> {
+        let missing = || {
+            let text = format!("the instance metadata has no {path}: has the instance a role?");
+            Failure::new(Cause::Refused, text)
+        };
         self.get(path)?.ok_or_else(missing)
     }
 }
@@ -152,7 +158,7 @@ mod tests {
         // Nobody at the address is nothing that a hop limit could mend.
         let nobody = [(ENDPOINT, "http://127.0.0.1:1")].into_iter().collect();
         assert!(
-            matches!(credentials(&nobody), Err(Unavailable::Absent(reason)) if !reason.contains("hop limit"))
+            matches!(credentials(&nobody), Err(Unavailable::Absent(reason)) if !reason.to_string().contains("hop limit"))
         );
         assert!(absent(vec![ok("")]));
         assert!(absent(vec![ok("TOKEN"), status(404)]));
@@ -160,7 +166,9 @@ mod tests {
         let server = Loopback::answering(vec![ok("TOKEN"), ok("role"), ok(r#"{"Code":"Failed"}"#)]);
         assert!(matches!(credentials(&env(&server)), Err(Unavailable::Broken(_))));
         let off = [(DISABLED, "True")].into_iter().collect();
-        assert!(matches!(credentials(&off), Err(Unavailable::Absent(reason)) if reason.contains(DISABLED)));
+        assert!(
+            matches!(credentials(&off), Err(Unavailable::Absent(reason)) if reason.to_string().contains(DISABLED))
+        );
     }
 
     #[test]
@@ -168,7 +176,7 @@ mod tests {
         let server = Loopback::silent();
         let start = Instant::now();
         let Err(Unavailable::Absent(reason)) = credentials(&env(&server)) else { panic!("silence") };
-        assert!(reason.contains("hop limit must be 2"), "{reason}");
+        assert!(reason.to_string().contains("hop limit must be 2"), "{reason}");
         let longest = PATIENCE.timeout * (PATIENCE.attempts + 1);
         assert!(start.elapsed() < longest, "{:?}", start.elapsed());
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 pub mod container;
 pub mod imds;
 pub mod profile;
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 
 /// How long before they expire credentials are fetched again. The metadata service has new ones "at least five minutes prior
@@ -62,26 +63,34 @@ impl fmt::Debug for Credentials {
 }
 
 /// Why one of the places gave no credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Unavailable {
     /// Nothing points to this place; the next one is tried. The text says what is missing.
-    Absent(String),
+    Absent(Failure),
     /// Something points to this place, but it does not work. That is an error, because to go on with whatever another place
     /// holds would be to act as somebody else.
-    Broken(String),
+    Broken(Failure),
 }
 
 impl Unavailable {
-    /// The text, where the difference does not matter.
-    pub fn into_reason(self) -> String {
+    /// Where the difference does not matter.
+    pub fn into_reason(self) -> Failure {
         match self {
             Unavailable::Absent(reason) | Unavailable::Broken(reason) => reason,
         }
     }
+
+    fn absent(text: impl Into<String>) -> Unavailable {
+        Unavailable::Absent(Failure::new(Cause::Refused, text))
+    }
+
+    fn broken(text: impl Into<String>) -> Unavailable {
+        Unavailable::Broken(Failure::new(Cause::Refused, text))
+    }
 }
 
 /// Looks in all the places.
-pub fn find(env: &Env) -> Result<Credentials, String> {
+pub fn find(env: &Env) -> Result<Credentials, Failure> {
     type Place = fn(&Env) -> Result<Credentials, Unavailable>;
     let places: [Place; 5] = [
         from_environment,
@@ -94,14 +103,15 @@ pub fn find(env: &Env) -> Result<Credentials, String> {
     for place in places {
         match place(env) {
             Ok(credentials) => return Ok(credentials),
-            Err(Unavailable::Absent(reason)) => absent.push(reason),
-            Err(Unavailable::Broken(reason)) => return Err(format!("no AWS credentials: {reason}")),
+            Err(Unavailable::Absent(reason)) => absent.push(reason.to_string()),
+            Err(Unavailable::Broken(reason)) => return Err(reason.about("no AWS credentials")),
         }
     }
-    Err(format!(
+    let text = format!(
         "no AWS credentials: {}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance or container a role",
         absent.join("; ")
-    ))
+    );
+    Err(Failure::new(Cause::Refused, text))
 }
 
 fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
@@ -111,12 +121,12 @@ fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
             credentials.session_token = env.get("AWS_SESSION_TOKEN").map(str::to_string);
             Ok(credentials)
         }
-        (None, None) => Err(Unavailable::Absent("AWS_ACCESS_KEY_ID is not set".to_string())),
-        (Some(_), None) => Err(Unavailable::Broken(
-            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; set both or neither".to_string(),
+        (None, None) => Err(Unavailable::absent("AWS_ACCESS_KEY_ID is not set")),
+        (Some(_), None) => Err(Unavailable::broken(
+            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; set both or neither",
         )),
-        (None, Some(_)) => Err(Unavailable::Broken(
-            "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither".to_string(),
+        (None, Some(_)) => Err(Unavailable::broken(
+            "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither",
         )),
     }
 }
@@ -125,8 +135,8 @@ fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
 /// going on would mean to act as the node.
 fn from_web_identity(env: &Env) -> Result<Credentials, Unavailable> {
     match env.get("AWS_WEB_IDENTITY_TOKEN_FILE") {
-        None => Err(Unavailable::Absent("AWS_WEB_IDENTITY_TOKEN_FILE is not set".to_string())),
-        Some(path) => Err(Unavailable::Broken(format!(
+        None => Err(Unavailable::absent("AWS_WEB_IDENTITY_TOKEN_FILE is not set")),
+        Some(path) => Err(Unavailable::broken(format!(
             "AWS_WEB_IDENTITY_TOKEN_FILE is {path}, but roles of service accounts are not supported here; use EKS Pod \
              Identity, which sets AWS_CONTAINER_CREDENTIALS_FULL_URI, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ))),
@@ -134,7 +144,7 @@ fn from_web_identity(env: &Env) -> Result<Credentials, Unavailable> {
 }
 
 /// What fetches credentials when there are none that are fresh.
-pub type Fetch = Box<dyn Fn() -> Result<Credentials, String> + Send + Sync>;
+pub type Fetch = Box<dyn Fn() -> Result<Credentials, Failure> + Send + Sync>;
 
 /// Credentials, fetched when they are first needed and kept fresh after that. Shared by all threads.
 pub struct CredentialCache {
@@ -148,7 +158,7 @@ pub struct CredentialCache {
 struct State {
     credentials: Option<Credentials>,
     /// When the last fetch began and how it failed, if it did.
-    last_fetch: Option<(SystemTime, Option<String>)>,
+    last_fetch: Option<(SystemTime, Option<Failure>)>,
     /// AWS has refused credentials, and no pause has been kept since.
     refused: bool,
 }
@@ -163,7 +173,7 @@ impl CredentialCache {
     ///
     /// What was fetched just now is given out even if it has expired: AWS will say so, unless it is this machine's clock that is
     /// wrong, which its answer then puts right.
-    pub fn get(&self, now: SystemTime) -> Result<Credentials, String> {
+    pub fn get(&self, now: SystemTime) -> Result<Credentials, Failure> {
         if let Some(settled) = self.without_fetching(now) {
             return settled;
         }
@@ -209,7 +219,7 @@ impl CredentialCache {
     }
 
     /// The answer, if it is settled: the credentials are fresh, or a fetch was made just now.
-    fn without_fetching(&self, now: SystemTime) -> Option<Result<Credentials, String>> {
+    fn without_fetching(&self, now: SystemTime) -> Option<Result<Credentials, Failure>> {
         let state = self.state();
         let credentials = state.credentials.as_ref();
         if let Some(fresh) = credentials.filter(|credentials| credentials.works_for(REFRESH_EARLY, now)) {
@@ -226,9 +236,11 @@ impl CredentialCache {
             (Some(old), None) => Some(Ok(old.clone())),
             (Some(old), Some(_)) if old.works_for(Duration::ZERO, now) => Some(Ok(old.clone())),
             (_, Some(error)) => Some(Err(error.clone())),
-            (None, None) => Some(Err("AWS calls the credentials expired that were fetched just now; \
-                 check AWS_SESSION_TOKEN, or what hands out the credentials"
-                .to_string())),
+            (None, None) => Some(Err(Failure::new(
+                Cause::Refused,
+                "AWS calls the credentials expired that were fetched just now; \
+                 check AWS_SESSION_TOKEN, or what hands out the credentials",
+            ))),
         }
     }
 
@@ -257,7 +269,7 @@ mod tests {
     }
 
     /// A cache whose fetches give what is in the list, one after the other, and how many there were.
-    fn cache(results: Vec<Result<Credentials, String>>) -> (CredentialCache, Arc<AtomicUsize>) {
+    fn cache(results: Vec<Result<Credentials, Failure>>) -> (CredentialCache, Arc<AtomicUsize>) {
         let fetches = Arc::new(AtomicUsize::new(0));
         let counter = fetches.clone();
         let fetch = move || results[counter.fetch_add(1, SeqCst)].clone();
@@ -281,7 +293,7 @@ mod tests {
         let found = find(&env).unwrap();
         assert_eq!((found.access_key_id.as_str(), found.session_token.as_deref()), ("A", Some("C")));
         for half in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
-            let error = find(&[(half, "A")].into_iter().collect()).unwrap_err();
+            let error = find(&[(half, "A")].into_iter().collect()).unwrap_err().to_string();
             assert!(
                 error.contains("AWS_ACCESS_KEY_ID") && error.contains("AWS_SECRET_ACCESS_KEY"),
                 "{error}"
@@ -293,7 +305,7 @@ mod tests {
     fn nothing_found_says_what_was_tried() {
         let env: Env =
             [("AWS_EC2_METADATA_DISABLED", "true"), ("HOME", "/nonexistent")].into_iter().collect();
-        let error = find(&env).unwrap_err();
+        let error = find(&env).unwrap_err().to_string();
         for tried in [
             "AWS_ACCESS_KEY_ID is not set",
             "/nonexistent/.aws/credentials",
@@ -326,7 +338,7 @@ mod tests {
 
     #[test]
     fn the_old_ones_serve_while_fetching_fails() {
-        let down = || Err("metadata is down".to_string());
+        let down = || Err(Failure::new(Cause::TimedOut, "metadata is down"));
         let (cache, fetches) = cache(vec![Ok(numbered(1, now() + HOUR)), down(), down(), down()]);
         cache.get(now()).unwrap();
         let late = now() + HOUR - REFRESH_EARLY;
@@ -335,14 +347,15 @@ mod tests {
         assert_eq!(fetches.load(SeqCst), 2, "asked again within the pause");
         assert_eq!(cache.get(late + REFRESH_PAUSE).unwrap().access_key_id, "KEY1");
         assert_eq!(fetches.load(SeqCst), 3);
-        assert_eq!(cache.get(now() + HOUR).unwrap_err(), "metadata is down");
-        assert_eq!(cache.get(now() + HOUR + REFRESH_PAUSE / 2).unwrap_err(), "metadata is down");
+        assert_eq!(cache.get(now() + HOUR).unwrap_err().to_string(), "metadata is down");
+        assert_eq!(cache.get(now() + HOUR + REFRESH_PAUSE / 2).unwrap_err().to_string(), "metadata is down");
         assert_eq!(fetches.load(SeqCst), 4, "a failure is remembered for the pause");
     }
 
     #[test]
     fn a_clock_set_back_does_not_stop_fetching() {
-        let (cache, _) = cache(vec![Err("down".to_string()), Ok(Credentials::of_key("A", "B"))]);
+        let (cache, _) =
+            cache(vec![Err(Failure::new(Cause::TimedOut, "down")), Ok(Credentials::of_key("A", "B"))]);
         cache.get(now()).unwrap_err();
         assert!(cache.get(now() - HOUR).is_ok());
     }
@@ -383,7 +396,9 @@ mod tests {
             for n in 0..50 {
                 match cache.get(now() + REFRESH_PAUSE * pause + REFRESH_PAUSE / 100 * n) {
                     Ok(credentials) => cache.refuse(&credentials),
-                    Err(error) => assert!(error.contains("AWS calls the credentials expired"), "{error}"),
+                    Err(error) => {
+                        assert!(error.to_string().contains("AWS calls the credentials expired"), "{error}");
+                    }
                 }
             }
             assert_eq!(fetches.load(SeqCst) as u32, 2 * (pause + 1));
@@ -392,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_read_the_clock_first_does_not_fetch_again() {
-        let (cache, fetches) = cache(vec![Err("down".to_string())]);
+        let (cache, fetches) = cache(vec![Err(Failure::new(Cause::TimedOut, "down"))]);
         cache.get(now()).unwrap_err();
         cache.get(now() - Duration::from_millis(1)).unwrap_err();
         assert_eq!(fetches.load(SeqCst), 1);
@@ -436,7 +451,7 @@ mod tests {
             ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent"),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://example.com/"),
         ] {
-            let error = find(&[wrong, home].into_iter().collect()).unwrap_err();
+            let error = find(&[wrong, home].into_iter().collect()).unwrap_err().to_string();
             assert!(error.contains(wrong.0) || error.contains(wrong.1), "{error}");
             assert!(find(&keys.into_iter().chain([wrong, home]).collect()).is_ok());
         }

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 use crate::aws::credentials::{Credentials, Unavailable};
+use crate::domain::failure::Failure;
 use crate::support::env::Env;
 
 /// What makes of a profile's keys, or of a token, other keys. Keys beside it are not those to act with.
@@ -33,19 +34,19 @@ pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     uses_any_of(&ROLE)?;
     if let Some(found) = profiles.iter().flatten().find_map(keys) {
         return found.map_err(|missing| {
-            Unavailable::Broken(format!("profile {name} has no {missing} (in {})", files.names()))
+            Unavailable::broken(format!("profile {name} has no {missing} (in {})", files.names()))
         });
     }
     uses_any_of(&OTHER_MEANS)?;
     let missing = format!("no keys for profile {name} in {}", files.names());
     match env.get("AWS_PROFILE") {
-        Some(_) => Err(Unavailable::Broken(missing)),
-        None => Err(Unavailable::Absent(missing)),
+        Some(_) => Err(Unavailable::broken(missing)),
+        None => Err(Unavailable::absent(missing)),
     }
 }
 
 fn unsupported(profile: &str, means: &str) -> Unavailable {
-    Unavailable::Broken(format!(
+    Unavailable::broken(format!(
         "profile {profile} uses {means}, which is not supported here; put the keys into the environment with \
          `eval \"$(aws configure export-credentials --profile {profile} --format env)\"`"
     ))
@@ -135,7 +136,7 @@ fn read(path: Option<&str>) -> Result<Vec<(String, Profile)>, Unavailable> {
     match fs::read(path) {
         Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(e) => Err(Unavailable::Broken(format!("cannot read {path}: {e}"))),
+        Err(e) => Err(Unavailable::Broken(Failure::of_io(format!("cannot read {path}"), e))),
     }
 }
 
@@ -267,7 +268,7 @@ mod tests {
             ("both", "FROM_CREDENTIALS"),
             ("in quotes", "QUOTED"),
         ] {
-            assert_eq!(home.key_id(profile), Ok(expected.to_string()), "{profile}");
+            assert_eq!(home.key_id(profile).unwrap(), expected, "{profile}");
         }
         let default = credentials(&home.env("")).unwrap();
         assert_eq!(default.secret_access_key, "a/b+c=#d");
@@ -293,7 +294,7 @@ mod tests {
             ("login", "login_session"),
         ] {
             match home.key_id(profile) {
-                Err(Unavailable::Broken(reason)) => assert!(reason.contains(named), "{reason}"),
+                Err(Unavailable::Broken(reason)) => assert!(reason.to_string().contains(named), "{reason}"),
                 other => panic!("{profile}: {other:?}"),
             }
         }

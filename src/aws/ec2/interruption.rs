@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::aws::credentials::Unavailable;
 use crate::aws::credentials::imds::Session;
+use crate::domain::failure::Failure;
 use crate::support::env::Env;
 use crate::support::log;
 use crate::support::shutdown::Shutdown;
@@ -71,7 +72,7 @@ fn wait_for_notice(env: &Env, shutdown: &Shutdown, poll: Duration) -> Option<Str
     }
 }
 
-fn notice(env: &Env) -> Result<Option<String>, String> {
+fn notice(env: &Env) -> Result<Option<String>, Failure> {
     let session = Session::start(env).map_err(Unavailable::into_reason)?;
     if let Some(action) = session.get(SPOT)? {
         return Ok(Some(format!("spot interruption: {}", action.trim())));

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::aws::credentials::Unavailable;
 use crate::aws::credentials::imds::Session;
+use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 use crate::support::log;
 
@@ -36,23 +37,24 @@ const PAUSE: Duration = Duration::from_secs(1);
 const ROLES: [&str; 2] = ["server", "worker"];
 
 /// Fetches the user data and writes the settings. Says where.
-pub fn write_settings(env: &Env, directory: &Path) -> Result<PathBuf, String> {
+pub fn write_settings(env: &Env, directory: &Path) -> Result<PathBuf, Failure> {
     let settings = parse(&fetch(env, PATIENCE)?)?;
     let path = directory.join(format!("{}.env", settings.role));
-    write(&path, &settings.text).map_err(|error| format!("{}: {error}", path.display()))?;
+    write(&path, &settings.text).map_err(|error| Failure::of_io(path.display(), error))?;
     Ok(path)
 }
 
-fn fetch(env: &Env, patience: Duration) -> Result<String, String> {
+fn fetch(env: &Env, patience: Duration) -> Result<String, Failure> {
     let deadline = Instant::now() + patience;
     loop {
         let session = Session::start(env).map_err(Unavailable::into_reason);
         match session.and_then(|session| session.get("/latest/user-data")) {
             Ok(Some(text)) => return Ok(text),
             Ok(None) => {
-                return Err("this instance has no user data: it is to hold ROLE=worker or ROLE=server, and \
-                                    the settings, a line each"
-                    .into());
+                return Err(wrong(
+                    "this instance has no user data: it is to hold ROLE=worker or ROLE=server, and the settings, \
+                     a line each",
+                ));
             }
             Err(reason) if Instant::now() >= deadline => return Err(reason),
             Err(reason) => log::warn("no_user_data_yet", &[("reason", &reason)]),
@@ -62,14 +64,14 @@ fn fetch(env: &Env, patience: Duration) -> Result<String, String> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Settings {
+struct EnvironmentFile {
     role: &'static str,
     /// Of an environment file.
     text: String,
 }
 
 /// Settings may be secret, so a complaint names the line and shows nothing of it.
-fn parse(user_data: &str) -> Result<Settings, String> {
+fn parse(user_data: &str) -> Result<EnvironmentFile, Failure> {
     let mut role = None;
     let mut text = String::new();
     for (line, number) in user_data.lines().zip(1..) {
@@ -80,16 +82,27 @@ fn parse(user_data: &str) -> Result<Settings, String> {
         let setting =
             line.split_once('=').filter(|(name, value)| is_name(name) && !value.contains(char::is_control));
         let (name, value) = setting.ok_or_else(|| {
-            format!("line {number} of the user data is not NAME=value, with a NAME of capitals, digits and _")
+            wrong(format!(
+                "line {number} of the user data is not NAME=value, with a NAME of capitals, digits and _"
+            ))
         })?;
         if name == "ROLE" {
-            role = Some(*ROLES.iter().find(|role| **role == value).ok_or("ROLE is to be server or worker")?);
+            role = Some(
+                *ROLES
+                    .iter()
+                    .find(|role| **role == value)
+                    .ok_or_else(|| wrong("ROLE is to be server or worker"))?,
+            );
         } else {
             text.push_str(&format!("{name}=\"{}\"\n", escaped(value)));
         }
     }
-    let role = role.ok_or("the user data has no ROLE=worker or ROLE=server")?;
-    Ok(Settings { role, text })
+    let role = role.ok_or_else(|| wrong("the user data has no ROLE=worker or ROLE=server"))?;
+    Ok(EnvironmentFile { role, text })
+}
+
+fn wrong(text: impl Into<String>) -> Failure {
+    Failure::new(Cause::Refused, text)
 }
 
 fn is_name(name: &str) -> bool {
@@ -152,7 +165,7 @@ mod tests {
             ("ROLE=worker\nA=b\u{7}hush", "line 2"),
             ("ROLE=worker\n=hush", "line 2"),
         ] {
-            let reason = parse(user_data).unwrap_err();
+            let reason = parse(user_data).unwrap_err().to_string();
             assert!(reason.contains(why) && !reason.contains("hush"), "{user_data:?}: {reason}");
         }
     }
@@ -178,8 +191,8 @@ mod tests {
     fn no_user_data_is_final_and_no_service_is_so_in_the_end() {
         let nothing = "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".to_string();
         let server = Loopback::answering(vec![ok("TOKEN"), nothing]);
-        assert!(fetch(&env(&server), PATIENCE).unwrap_err().contains("no user data"));
+        assert!(fetch(&env(&server), PATIENCE).unwrap_err().to_string().contains("no user data"));
         let nobody = [("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")].into_iter().collect();
-        assert!(fetch(&nobody, Duration::ZERO).unwrap_err().contains("127.0.0.1:1"));
+        assert!(fetch(&nobody, Duration::ZERO).unwrap_err().to_string().contains("127.0.0.1:1"));
     }
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failed;
-use crate::aws::client::{CALL_BUDGET, Call, Client};
+use crate::aws::client::{AwsCall, CALL_BUDGET, Client};
 use crate::aws::error::xml_element;
 use crate::aws::sign;
+use crate::domain::failure::{Cause, Failure};
 use crate::domain::image_id::ImageId;
 use crate::domain::store::{Key, Listed, StoreError};
 use crate::support::dates;
@@ -52,7 +53,8 @@ impl Pages {
         let call = call(&self.bucket, &self.base_url, &query);
         let reply = self.client.call(&call).map_err(failed)?;
         read(&reply.body).map_err(|what| {
-            StoreError::Failed(format!("{} {}: unreadable answer: {what}", call.operation, self.bucket))
+            let text = format!("{} {}: unreadable answer: {what}", call.operation, self.bucket);
+            StoreError::Failed(Failure::new(Cause::Other, text))
         })
     }
 }
@@ -70,15 +72,15 @@ impl Iterator for Pages {
         if self.from.as_deref() == Some(from.as_str()) {
             self.from = None;
             let what = format!("S3 ListObjectsV2 {}: the next page would be the same again", self.bucket);
-            return Some(Err(StoreError::Failed(what)));
+            return Some(Err(StoreError::Failed(Failure::new(Cause::Other, what))));
         }
         Some(Ok(objects))
     }
 }
 
 /// One call; `query` goes on after `list-type=2`.
-pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> Call<'static> {
-    Call {
+pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'static> {
+    AwsCall {
         service: sign::S3,
         operation: "S3 ListObjectsV2",
         target: bucket.to_string(),

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::SqsQueue;
+use crate::domain::failure::Failure;
 use crate::domain::queue::QueueError;
 
 impl SqsQueue {
@@ -21,7 +22,8 @@ impl SqsQueue {
         })?;
         let request = json!({ "QueueName": name, "QueueOwnerAWSAccountId": account });
         let reply = self.call("SQS GetQueueUrl", request).map_err(|error| {
-            QueueError::Failed(format!("the dead-letter queue {name} of account {account}: {error}"))
+            let text = format!("the dead-letter queue {name} of account {account}: {error}");
+            QueueError::Failed(Failure::caused_by(error.cause(), text, error))
         })?;
         let url =
             reply["QueueUrl"].as_str().ok_or_else(|| self.unreadable("SQS GetQueueUrl", "no QueueUrl"))?;

@@ -6,7 +6,7 @@ use crate::support::env::Env;
 
 const URL: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs";
 
-fn queue(variables: &[(&str, &str)], url: &str) -> Result<SqsQueue, String> {
+fn queue(variables: &[(&str, &str)], url: &str) -> Result<SqsQueue, Failure> {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "hush"),
@@ -29,18 +29,18 @@ fn endpoints() {
     assert_eq!(queue(&[], URL).unwrap().endpoint, "https://sqs.eu-central-1.amazonaws.com");
     assert_eq!(queue(&[], "http://localhost:4566/0/jobs").unwrap().endpoint, "http://localhost:4566");
     for bad in ["", "jobs", "ftp://host/0/jobs", "https://host/0/jobs.fifo"] {
-        let error = queue(&[], bad).err().unwrap();
+        let error = queue(&[], bad).err().unwrap().to_string();
         assert!(error.contains("JOBS_QUEUE_URL") && error.contains(bad), "{error}");
     }
-    let error = queue(&[], "https://user:hush@host/0/jobs").err().unwrap();
+    let error = queue(&[], "https://user:hush@host/0/jobs").err().unwrap().to_string();
     assert!(error.contains("@host") && !error.contains("hush"), "{error}");
-    assert!(queue(&[], "https://host/0/jobs.fifo").err().unwrap().contains("FIFO"));
+    assert!(queue(&[], "https://host/0/jobs.fifo").err().unwrap().to_string().contains("FIFO"));
 }
 
 #[test]
 fn a_queue_in_another_region() {
     let elsewhere = ("AWS_REGION", "eu-west-1");
-    let error = queue(&[elsewhere], URL).err().unwrap();
+    let error = queue(&[elsewhere], URL).err().unwrap().to_string();
     for part in ["JOBS_QUEUE_URL", "AWS_REGION", "eu-central-1", "eu-west-1"] {
         assert!(error.contains(part), "{part} is not in {error}");
     }

@@ -116,7 +116,7 @@ pub(super) fn serve(connection: &Arc<Connection>, shared: &Arc<Shared>, mut wait
     let _wait = shared.wait(connection, asked.client, Awaited::Answer);
     let answered = match end {
         Err(End::Refused(refusal)) => {
-            asked.log_refusal(&refusal);
+            asked.log_refusal(&refusal, &shared.metrics);
             connection.write(&forward::refusal_answer(&refusal, &asked), WRITE_TIMEOUT).is_ok()
         }
         Err(End::Answered) => true,

@@ -16,7 +16,7 @@ use crate::domain::image_id::ImageId;
 use crate::server::head::Head;
 use crate::server::refusal::Refusal;
 use crate::support::log;
-use crate::support::metrics::SERVER;
+use crate::support::metrics::ServerMetrics;
 
 /// The longest answer: an original of 1 MiB or a large thumbnail (600x600 RGBA in a PNG, 1.4 MB), and its head.
 const MAX_ANSWER_BYTES: u64 = 2 * 1024 * 1024;
@@ -98,8 +98,8 @@ impl Asked {
     }
 
     /// The gate's line for what never comes to the api.
-    pub(super) fn log_refusal(&self, refusal: &Refusal) {
-        SERVER.answered(&self.head, refusal.status);
+    pub(super) fn log_refusal(&self, refusal: &Refusal, metrics: &ServerMetrics) {
+        metrics.answered(self.head.is_upload(), refusal.status);
         log::info(
             "refused",
             &[

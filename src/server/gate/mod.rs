@@ -34,7 +34,7 @@ pub use forward::{BODY, BODY_US, Bodies, CLIENT, PEER, REQUEST};
 use super::head::Head;
 use super::refusal::Refusal;
 use crate::support::counter::{Counter, Held};
-use crate::support::metrics::SERVER;
+use crate::support::metrics::ServerMetrics;
 use crate::support::networks::{Networks, reachable};
 use crate::support::{descriptors, log};
 
@@ -88,6 +88,7 @@ struct Shared {
     private_socket: PathBuf,
     check_head: CheckHead,
     bodies: Arc<Bodies>,
+    metrics: Arc<ServerMetrics>,
     max_connections: usize,
     draining: AtomicBool,
     clients: Arc<Clients>,
@@ -124,6 +125,18 @@ enum Awaited {
     Answer,
 }
 
+/// A connection, counted until it is dropped.
+struct Connected {
+    shared: Arc<Shared>,
+    _held: Held,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.shared.metrics.connections.subtract(1);
+    }
+}
+
 /// That a connection waits for its client, until it is dropped.
 struct Wait {
     shared: Arc<Shared>,
@@ -138,10 +151,10 @@ impl Drop for Wait {
 
 impl Waiter {
     /// False if that makes no room, because the connection has none any more: it is still telling its client to come again.
-    fn give_way(&self) -> bool {
+    fn give_way(&self, metrics: &ServerMetrics) -> bool {
         let halt = if self.awaited == Awaited::Answer { Halt::Both } else { Halt::Read };
         let made_room = self.connection.evict(halt);
-        SERVER.evicted.add(u64::from(made_room));
+        metrics.evicted.add(u64::from(made_room));
         made_room
     }
 }
@@ -155,20 +168,20 @@ impl Gate {
         private_socket: PathBuf,
         check_head: CheckHead,
         bodies: Arc<Bodies>,
+        metrics: Arc<ServerMetrics>,
     ) -> io::Result<Gate> {
         rustix::net::listen(&listener, BACKLOG)?;
         let address = listener.local_addr()?;
         let max_connections = max_connections(descriptors::raise_limit())?;
-        let connections = Counter::default();
-        let _ = SERVER.connections.set(connections.clone()); // there is but one gate in a process
         let shared = Arc::new(Shared {
             private_socket,
             check_head,
             bodies,
+            metrics,
             max_connections,
             clients: Clients::new(trusted, max_connections),
             draining: AtomicBool::new(false),
-            connections,
+            connections: Counter::default(),
             staying: Counter::default(),
             requests: Counter::default(),
             handlers: Counter::default(),
@@ -245,7 +258,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    let held: Held = shared.connections.add();
+    shared.metrics.connections.add(1);
+    let held = Connected { shared: shared.clone(), _held: shared.connections.add() };
     let stay = shared.staying.add();
     let is_full = shared.staying.count() > shared.max_connections;
     let client = shared.clients.of_peer(peer.ip());
@@ -257,7 +271,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let most = shared.max_connections + MAX_TURNED_AWAY;
     let timeout = if turned_away { TURN_AWAY_TIMEOUT } else { LET_IN_TIMEOUT };
     if !shared.connections.wait_for_at_most(most, timeout) {
-        SERVER.evicted.add(1);
+        shared.metrics.evicted.add(1);
         return;
     }
     let stay = (!turned_away).then(|| (stay, place.map(|(place, _)| place)));
@@ -301,7 +315,7 @@ impl Shared {
     fn evict_oldest(&self, which: impl Fn(&Waiter) -> bool) -> bool {
         let mut waiting = self.waiting();
         let mut oldest_first = waiting.by_age.extract_if(.., |_, waiter| which(waiter));
-        oldest_first.any(|(_, oldest)| oldest.give_way())
+        oldest_first.any(|(_, oldest)| oldest.give_way(&self.metrics))
     }
 }
 
@@ -348,6 +362,7 @@ mod tests {
             private_socket: PathBuf::new(),
             check_head: Box::new(|_| Ok(())),
             bodies: Arc::default(),
+            metrics: Arc::new(ServerMetrics::register(&mut Default::default())),
             max_connections: 8,
             draining: AtomicBool::new(false),
             clients: Clients::new(Networks::default(), 8),

@@ -1,302 +1,147 @@
 //! Numbers for Prometheus: what was done, how long it took, what is in hand.
 //!
-//! They are counted where a log line says the same, in atomics that cost nothing to speak of, whether or not anybody asks.
-//! With `METRICS_LISTEN` a listener of its own shows them, in Prometheus's text format 0.0.4. docs/METRICS.md says what each
-//! is good for. There are no numbers by client or image: those are in the log.
+//! A number is counted where a log line says the same, whether or not anybody asks: an atomic costs next to nothing. With
+//! `METRICS_LISTEN` a listener of its own shows all numbers. docs/METRICS.md says what each is good for. No number is
+//! labelled by client or image: those are in the log.
 
 mod listener;
-mod page;
+mod registry;
 
 use std::error::Error;
 use std::net::TcpListener;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use crate::server::head::Head;
 use crate::support::counter::Counter;
 use crate::support::log;
-use page::Page;
+use registry::StatusCounts;
+pub use registry::{Histogram, Number, Registry};
 
-/// A number that grows, or one that is set.
-pub struct Number(AtomicU64);
-
-impl Number {
-    const fn new() -> Number {
-        Number(AtomicU64::new(0))
-    }
-
-    /// Adds to it.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    /// Replaces it.
-    pub fn set(&self, now: u64) {
-        self.0.store(now, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The buckets of every histogram, in microseconds: from a fast disk's millisecond to a job that waited for machines to start.
-const BOUNDS_MICROS: [u64; 14] = [
-    1_000,
-    5_000,
-    20_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    30_000_000,
-    60_000_000,
-    300_000_000,
-];
-
-/// How long something took, each time.
-pub struct Histogram {
-    /// How many were up to each bound and over the one before; the last are over all bounds.
-    buckets: [Number; BOUNDS_MICROS.len() + 1],
-    sum_micros: Number,
-}
-
-impl Histogram {
-    const fn new() -> Histogram {
-        Histogram { buckets: [const { Number::new() }; BOUNDS_MICROS.len() + 1], sum_micros: Number::new() }
-    }
-
-    /// Counts one more.
-    pub fn observe(&self, took: Duration) {
-        let micros = took.as_micros() as u64;
-        let bucket = BOUNDS_MICROS.iter().position(|&bound| micros <= bound).unwrap_or(BOUNDS_MICROS.len());
-        self.buckets[bucket].add(1);
-        self.sum_micros.add(micros);
-    }
-}
-
-/// All that a request can be answered with.
+/// The statuses that a server answers with. They are shown from the start, as a rate needs a zero to begin at.
 const STATUSES: [u16; 16] = [200, 202, 304, 400, 401, 404, 405, 406, 408, 411, 413, 414, 417, 431, 503, 505];
 
 /// What a server counts.
-pub struct Server {
-    uploads: [Number; STATUSES.len()],
-    others: [Number; STATUSES.len()],
-    /// Bytes of the images that were accepted.
+pub struct ServerMetrics {
+    uploads: StatusCounts,
+    others: StatusCounts,
+    /// Of the images that were accepted.
     pub upload_bytes: Number,
-    /// An accepted upload's body, from the end of the head.
+    /// How long an accepted upload's body took to arrive, from the end of the head.
     pub body: Histogram,
-    /// Storing its original.
+    /// How long it took to store the original of an accepted upload, and to queue its job.
     pub store: Histogram,
-    /// Queueing its job.
     pub queue: Histogram,
-    /// Connections that had to give way.
+    /// Connections that were closed to make room.
     pub evicted: Number,
-    /// Connections now.
-    pub connections: OnceLock<Counter>,
+    /// Connections now: a gauge, so one is added when a connection begins and subtracted when it ends.
+    pub connections: Number,
 }
 
-/// This process's server, if it is one.
-pub static SERVER: Server = Server {
-    uploads: [const { Number::new() }; STATUSES.len()],
-    others: [const { Number::new() }; STATUSES.len()],
-    upload_bytes: Number::new(),
-    body: Histogram::new(),
-    store: Histogram::new(),
-    queue: Histogram::new(),
-    evicted: Number::new(),
-    connections: OnceLock::new(),
-};
-
-impl Server {
-    /// Counts an answer to an upload, or what was meant to be one, or to any other request.
-    pub fn answered(&self, head: &Head, status: u16) {
-        let is_upload = head.method == "POST" && head.path() == "/";
-        let answers = if is_upload { &self.uploads } else { &self.others };
-        if let Some(index) = STATUSES.iter().position(|&known| known == status) {
-            answers[index].add(1);
-        }
-    }
-
-    fn write(&self, page: &mut Page) {
-        page.family("image_sharer_requests_total", "counter", "Requests, by what they were answered with.");
-        for (kind, answers) in [("upload", &self.uploads), ("other", &self.others)] {
-            for (status, answers) in STATUSES.iter().zip(answers) {
-                page.sample("", &format!("kind=\"{kind}\",status=\"{status}\""), answers.get());
-            }
-        }
-        page.one(
-            "image_sharer_upload_bytes_total",
-            "counter",
-            "Bytes of accepted images.",
-            self.upload_bytes.get(),
+impl ServerMetrics {
+    pub fn register(registry: &mut Registry) -> ServerMetrics {
+        let [uploads, others] = registry.statuses(
+            "image_sharer_requests_total",
+            "Requests, by what they were answered with.",
+            "kind",
+            ["upload", "other"],
+            &STATUSES,
         );
-        page.histograms(
+        let upload_bytes = registry.counter("image_sharer_upload_bytes_total", "Bytes of accepted images.");
+        let [body, store, queue] = registry.histograms(
             "image_sharer_upload_step_seconds",
             "The steps of an accepted upload.",
-            &[("body", &self.body), ("store", &self.store), ("queue", &self.queue)],
+            "step",
+            ["body", "store", "queue"],
         );
-        page.one(
-            "image_sharer_evicted_connections_total",
-            "counter",
-            "Connections that had to give way.",
-            self.evicted.get(),
-        );
-        page.one("image_sharer_connections", "gauge", "Connections of clients.", in_hand(&self.connections));
+        let evicted =
+            registry.counter("image_sharer_evicted_connections_total", "Connections that had to give way.");
+        let connections = registry.gauge("image_sharer_connections", "Connections of clients.");
+        ServerMetrics { uploads, others, upload_bytes, body, store, queue, evicted, connections }
+    }
+
+    /// Counts an answer. `is_upload` says whether the request was, or was meant to be, an upload.
+    pub fn answered(&self, is_upload: bool, status: u16) {
+        if is_upload { &self.uploads } else { &self.others }.add(status);
     }
 }
 
 /// What a worker counts.
-pub struct Worker {
+pub struct WorkerMetrics {
     /// Jobs whose thumbnails were stored.
-    pub done: Number,
+    pub(crate) done: Number,
     /// Jobs whose picture could not be decoded, and was replaced.
-    pub broken: Number,
+    pub(crate) broken: Number,
     /// Jobs whose original had been taken back.
-    pub gone: Number,
+    pub(crate) gone: Number,
     /// Jobs that failed for a passing reason, each time.
-    pub failed: Number,
+    pub(crate) failed: Number,
     /// Messages that are no job.
-    pub unreadable: Number,
-    /// Receives of a message after its first.
-    pub repeated_receives: Number,
+    pub(crate) unreadable: Number,
+    /// How long each step of a job took that was done. `admit` is its wait for a core and for memory.
+    pub(crate) fetch: Histogram,
+    pub(crate) admit: Histogram,
+    pub(crate) decode: Histogram,
+    pub(crate) encode: Histogram,
+    pub(crate) store: Histogram,
+    pub(crate) repeated_receives: Number,
+    /// What the pictures that are being decoded may take at most.
+    pub(crate) decode_memory_bytes: Number,
+    pub(crate) decode_memory_limit_bytes: Number,
     /// From the upload to the job's first start.
-    pub wait: Histogram,
+    pub(crate) wait: Histogram,
     /// From the upload to its three thumbnails.
-    pub age: Histogram,
-    /// Fetching the original of a job that is done.
-    pub fetch: Histogram,
-    /// Its wait for a core and for memory.
-    pub admit: Histogram,
-    /// Decoding and scaling.
-    pub decode: Histogram,
-    /// Encoding the three.
-    pub encode: Histogram,
-    /// Storing them.
-    pub store: Histogram,
-    /// Bytes that decoders hold now, at most.
-    pub decode_memory_bytes: Number,
-    /// Bytes that they may.
-    pub decode_memory_limit_bytes: Number,
-    /// Jobs now.
-    pub jobs_in_hand: OnceLock<Counter>,
+    pub(crate) age: Histogram,
+    pub(crate) jobs_in_hand: Counter,
 }
 
-/// This process's worker, if it is one.
-pub static WORKER: Worker = Worker {
-    done: Number::new(),
-    broken: Number::new(),
-    gone: Number::new(),
-    failed: Number::new(),
-    unreadable: Number::new(),
-    repeated_receives: Number::new(),
-    wait: Histogram::new(),
-    age: Histogram::new(),
-    fetch: Histogram::new(),
-    admit: Histogram::new(),
-    decode: Histogram::new(),
-    encode: Histogram::new(),
-    store: Histogram::new(),
-    decode_memory_bytes: Number::new(),
-    decode_memory_limit_bytes: Number::new(),
-    jobs_in_hand: OnceLock::new(),
-};
-
-impl Worker {
-    fn write(&self, page: &mut Page) {
-        page.family("image_sharer_jobs_total", "counter", "Jobs, by how they ended, each time.");
-        let outcomes = [
-            ("done", &self.done),
-            ("broken", &self.broken),
-            ("gone", &self.gone),
-            ("failed", &self.failed),
-            ("unreadable", &self.unreadable),
-        ];
-        for (outcome, jobs) in outcomes {
-            page.sample("", &format!("outcome=\"{outcome}\""), jobs.get());
-        }
-        let steps = [
-            ("fetch", &self.fetch),
-            ("admit", &self.admit),
-            ("decode", &self.decode),
-            ("encode", &self.encode),
-            ("store", &self.store),
-        ];
-        page.histograms("image_sharer_job_step_seconds", "The steps of a job that is done.", &steps);
-        for (name, kind, help, value) in [
-            (
-                "image_sharer_repeated_receives_total",
-                "counter",
-                "Receives of a message after its first.",
-                &self.repeated_receives,
-            ),
-            (
-                "image_sharer_decode_memory_bytes",
-                "gauge",
-                "Memory that decoders may hold now.",
-                &self.decode_memory_bytes,
-            ),
-            (
-                "image_sharer_decode_memory_limit_bytes",
-                "gauge",
-                "Past this, pictures wait.",
-                &self.decode_memory_limit_bytes,
-            ),
-        ] {
-            page.one(name, kind, help, value.get());
-        }
-        page.histogram(
-            "image_sharer_job_wait_seconds",
-            "From an upload to its job's first start.",
-            &self.wait,
+impl WorkerMetrics {
+    pub fn register(registry: &mut Registry) -> WorkerMetrics {
+        let [done, broken, gone, failed, unreadable] = registry.counters(
+            "image_sharer_jobs_total",
+            "Jobs, by how they ended, each time.",
+            "outcome",
+            ["done", "broken", "gone", "failed", "unreadable"],
         );
-        page.histogram("image_sharer_thumbnail_age_seconds", "From an upload to its thumbnails.", &self.age);
-        page.one(
-            "image_sharer_jobs_in_hand",
-            "gauge",
-            "Jobs received and not settled.",
-            in_hand(&self.jobs_in_hand),
+        let [fetch, admit, decode, encode, store] = registry.histograms(
+            "image_sharer_job_step_seconds",
+            "The steps of a job that is done.",
+            "step",
+            ["fetch", "admit", "decode", "encode", "store"],
         );
+        WorkerMetrics {
+            done,
+            broken,
+            gone,
+            failed,
+            unreadable,
+            fetch,
+            admit,
+            decode,
+            encode,
+            store,
+            repeated_receives: registry
+                .counter("image_sharer_repeated_receives_total", "Receives of a message after its first."),
+            decode_memory_bytes: registry
+                .gauge("image_sharer_decode_memory_bytes", "Memory that decoders may hold now."),
+            decode_memory_limit_bytes: registry
+                .gauge("image_sharer_decode_memory_limit_bytes", "Past this, pictures wait."),
+            wait: registry
+                .histogram("image_sharer_job_wait_seconds", "From an upload to its job's first start."),
+            age: registry
+                .histogram("image_sharer_thumbnail_age_seconds", "From an upload to its thumbnails."),
+            jobs_in_hand: registry.in_hand("image_sharer_jobs_in_hand", "Jobs received and not settled."),
+        }
     }
 }
 
-fn in_hand(counter: &OnceLock<Counter>) -> u64 {
-    counter.get().map_or(0, |counter| counter.count() as u64)
-}
-
-/// Which of a program's halves are shown.
-#[derive(Clone, Copy)]
-pub struct Shown {
-    /// [`SERVER`].
-    pub server: bool,
-    /// [`WORKER`].
-    pub worker: bool,
-}
-
-/// Listens at `METRICS_LISTEN`, if it is set, on a thread of its own.
-pub fn start(listen: Option<&str>, shown: Shown) -> Result<(), Box<dyn Error>> {
+/// Shows the registry's numbers at `METRICS_LISTEN`, if that is set, from a thread of its own.
+pub fn start(listen: Option<&str>, registry: Registry) -> Result<(), Box<dyn Error>> {
     let Some(listen) = listen else { return Ok(()) };
     let wrong = |error| format!("METRICS_LISTEN is {listen}: {error}");
     let listener = TcpListener::bind(listen).map_err(wrong)?;
     log::info("metrics", &[("address", &listener.local_addr()?)]);
     let started = SystemTime::now();
-    let page = move || {
-        let mut page = Page::default();
-        if shown.server {
-            SERVER.write(&mut page);
-        }
-        if shown.worker {
-            WORKER.write(&mut page);
-        }
-        page.process(started);
-        page.into_text()
-    };
+    let page = move || registry.page(started);
     thread::Builder::new().name("metrics".into()).spawn(move || listener::serve(&listener, page))?;
     Ok(())
 }

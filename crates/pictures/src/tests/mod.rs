@@ -1,7 +1,7 @@
 //! What the thumbnails promise, each promise on a picture made for it.
 
+mod agreement;
 mod corpus;
-mod fuzz;
 mod hostile;
 mod inspect;
 pub(crate) mod pictures;

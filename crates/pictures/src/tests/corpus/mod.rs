@@ -14,7 +14,7 @@ use std::thread;
 
 use image::{DynamicImage, GenericImageView, Pixel, Rgb, RgbImage, Rgba, RgbaImage, imageops};
 
-use super::{Jpeg, MAX_PIXELS, Png, SQUARES, dimensions, read};
+use super::{Jpeg, MAX_PIXELS, Png, SIDES, SQUARES, dimensions, read};
 use crate::Fit;
 use crate::format::ThumbnailFormat;
 use crate::tests::{cost, make};
@@ -184,6 +184,11 @@ fn to_srgb(linear: [f64; 3], matrix: [[f64; 3]; 3]) -> [u8; 3] {
     })
 }
 
+/// The corpus's files, for other tests.
+pub(super) fn files() -> impl Iterator<Item = Vec<u8>> {
+    corpus().into_iter().map(|picture| picture.file)
+}
+
 fn corpus() -> Vec<Picture> {
     let kinds =
         [jpegs::pictures(), pngs::pictures(), gifs::pictures(), webps::pictures(), refused::pictures()];
@@ -237,7 +242,7 @@ fn complaint(
 ) -> Option<String> {
     let wanted = match fit {
         Fit::Cover => SQUARES,
-        Fit::Contain => Size::ALL.map(|size| contained(scene.dimensions, size)),
+        Fit::Contain => SIDES.map(|side| contained(scene.dimensions, side)),
     };
     let delivered = dimensions(&thumbnails);
     if delivered != wanted {
@@ -246,8 +251,8 @@ fn complaint(
     thumbnails.iter().find_map(|thumbnail| first_wrong_pixel(scene, thumbnail, format, fit))
 }
 
-fn contained((width, height): (u32, u32), size: Size) -> (u32, u32) {
-    let scale = (f64::from(size.pixels()) / f64::from(width.max(height))).min(1.0);
+fn contained((width, height): (u32, u32), square: u32) -> (u32, u32) {
+    let scale = (f64::from(square) / f64::from(width.max(height))).min(1.0);
     let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     (scaled(width), scaled(height))
 }

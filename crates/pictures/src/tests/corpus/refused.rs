@@ -1,10 +1,11 @@
 //! What is no picture, or not all of one, or more of one than anyone should decode.
 
 use super::super::pictures::{
-    XorShift, find_marker, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_of, webp,
+    find_marker, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_of, webp,
     webp_extended,
 };
 use super::*;
+use samples::mutate::Random;
 
 pub(super) fn pictures() -> Vec<Picture> {
     let kinds = [no_pictures(), other_processes(), bombs(), cut_short(), corrupted()];
@@ -21,7 +22,7 @@ fn no_pictures() -> Vec<Picture> {
         ("a PDF", b"%PDF-1.7\n"),
         ("an AVIF", b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"),
     ];
-    cases.map(|(name, file)| refused(name, file.to_vec(), "not a JPEG, PNG, GIF or WebP")).into()
+    cases.map(|(name, file)| refused(name, file.to_vec(), "send a JPEG, PNG, GIF or WebP")).into()
 }
 
 /// Processes of the JPEG standard that no browser has.
@@ -107,7 +108,7 @@ fn cut_short() -> Vec<Picture> {
 fn corrupted() -> Vec<Picture> {
     let picture = noise(400, 300);
     let with_noise = |whole: Vec<u8>, at: usize| {
-        let mut random = XorShift(at as u64 + 1);
+        let mut random = Random::new(at as u64 + 1);
         let mut file = whole;
         file[at..at + 300].fill_with(|| random.below(256) as u8);
         file
