@@ -1,9 +1,9 @@
 #!/bin/bash
 # Makes DIRECTORY/disk.raw, the disk that machines of the service boot from: Debian with a cloud kernel, systemd, the two
-# programs and their units, and nothing to log in with. Which program runs is decided at boot by user data, see init/.
+# programs and their units, and nothing to log in with. At boot, user data decides which program runs: see init/.
 #
-# Nothing is mounted and no loop device is used, so this works in a container too; it needs root, for the owners of files.
-# Given the same Debian packages, the same commit and the same compiler the disk is the same, byte for byte.
+# The script mounts nothing and uses no loop device, so it works in a container too. It needs root, for the owners of files.
+# The same Debian packages, commit and compiler make the same disk, byte for byte.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?usage: deploy/build-image.sh DIRECTORY}
@@ -17,14 +17,14 @@ for tool in mmdebstrap:mmdebstrap mke2fs:e2fsprogs mkfs.vfat:dosfstools mcopy:mt
 done
 test "$(id -u)" = 0 || { echo "build-image.sh needs root, so that files in the image belong to root" >&2; exit 1; }
 
-# All times and names that would differ from one build to the next are of the last commit, or are written here.
+# Times and names that would differ from one build to the next come from the last commit, or are set here.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 1700000000)
 export SOURCE_DATE_EPOCH E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH
 disk_id=6d6c6973-0000-4000-8000-000000000000
 esp_id=6d6c6973-0000-4000-8000-000000000001
 root_id=6d6c6973-0000-4000-8000-000000000002
 
-# In MiB: the kernel and its initrd take half of the first, Debian and the programs half of the second.
+# In MiB. The kernel and its initrd take half of the first; Debian and the programs take half of the second.
 esp_size=64
 root_size=640
 
@@ -35,7 +35,7 @@ mkdir -p "$out"
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
 
-# What is added to Debian, as it will lie in the image.
+# The files that are added to Debian, at their places in the image.
 install -D -m 755 "$binaries/server" "$binaries/worker" -t "$files/usr/local/bin"
 install -D -m 644 init/*.service -t "$files/etc/systemd/system"
 install -D -m 644 deploy/image/network "$files/etc/systemd/network/10-ec2.network"
@@ -48,13 +48,13 @@ install -D -m 644 deploy/image/power-off.conf "$files/etc/systemd/system/image-s
 install -D -m 644 deploy/image/initramfs-modules "$files/etc/initramfs-tools/modules"
 install -D -m 644 /dev/stdin "$files/etc/initramfs-tools/conf.d/small" <<<$'MODULES=list\nCOMPRESS=zstd'
 install -D -m 644 /dev/stdin "$files/etc/fstab" <<<"PARTUUID=$root_id / ext4 noatime 0 1"
-# EC2's own resolver, at the same address in every VPC.
+# EC2's resolver has the same address in every VPC.
 install -D -m 644 /dev/stdin "$files/etc/resolv.conf" <<<'nameserver 169.254.169.253'
 install -D -m 644 /dev/stdin "$files/etc/hostname" <<<'image-sharer'
 tar --create --owner=0 --group=0 --sort=name --mtime="@$SOURCE_DATE_EPOCH" --directory "$files" --file "$files.tar" .
 trap 'rm -rf "$files" "$files.tar"' EXIT
 
-# dbus and libpam-systemd are for the power button, which is how EC2 asks a machine to stop.
+# dbus and libpam-systemd are for the power button, by which EC2 asks a machine to stop.
 mmdebstrap --variant=minbase --mode=root \
     --include=systemd,systemd-sysv,systemd-timesyncd,udev,dbus,libpam-systemd,linux-image-cloud-amd64 \
     --aptopt='Apt::Install-Recommends "false"' \
@@ -77,7 +77,7 @@ tar --directory "$out/root" --extract --file "$out/root.tar"
 kernel=$(echo "$out"/root/boot/vmlinuz-*)
 initrd=$(echo "$out"/root/boot/initrd.img-*)
 
-# One file for the firmware to start: kernel, initrd and command line (UAPI Group, "Unified Kernel Image").
+# The firmware starts one file, which holds kernel, initrd and command line (UAPI Group, "Unified Kernel Image").
 echo "root=PARTUUID=$root_id rw console=tty0 console=ttyS0 net.ifnames=0 quiet" >"$out/cmdline"
 objcopy \
     --add-section .osrel="$out/root/usr/lib/os-release" --change-section-vma .osrel=0x20000 \
@@ -85,8 +85,8 @@ objcopy \
     --add-section .linux="$kernel" --change-section-vma .linux=0x2000000 \
     --add-section .initrd="$initrd" --change-section-vma .initrd=0x4000000 \
     /usr/lib/systemd/boot/efi/linuxx64.efi.stub "$out/BOOTX64.EFI"
-# The time of linking is 8 bytes into the header that byte 60 points to, and 88 bytes a checksum with it, which no firmware reads
-# (Microsoft PE Format, "COFF File Header" and "Optional Header").
+# Byte 60 points to a header. The time of linking is at its byte 8, and a checksum that includes it at byte 88; no firmware reads
+# either (Microsoft PE Format, "COFF File Header" and "Optional Header").
 coff=$(od --address-radix=n --format=u4 --skip-bytes=60 --read-bytes=4 "$out/BOOTX64.EFI")
 for field in 8 88; do
     dd if=/dev/zero of="$out/BOOTX64.EFI" bs=1 seek=$((coff + field)) count=4 conv=notrunc status=none
@@ -100,7 +100,7 @@ mkfs.vfat --invariant -i 6d6c6973 -n ESP "$out/esp.img" >/dev/null
 mmd -i "$out/esp.img" ::/EFI ::/EFI/BOOT
 mcopy -m -i "$out/esp.img" "$out/BOOTX64.EFI" ::/EFI/BOOT/BOOTX64.EFI
 mke2fs -q -t ext4 -L root -U $root_id -E hash_seed=$root_id,root_owner=0:0 -d "$out/root" "$out/root.img" ${root_size}M
-# When an inode was last changed and read mke2fs takes from the files here. The first ten are its own, but for the root's, 2.
+# mke2fs takes an inode's times of change and access from the files here. The first ten inodes are its own, except the root's, 2.
 inodes=$(dumpe2fs -h "$out/root.img" 2>/dev/null |
     awk -F: '/^Inode count/ {all = $2} /^Free inodes/ {free = $2} END {print all - free}')
 for inode in 2 $(seq 11 "$inodes"); do

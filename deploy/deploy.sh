@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates or updates the service as one CloudFormation stack in the default VPC. Needs the aws command with credentials and a
+# Creates or updates the service as one CloudFormation stack in the default VPC. It needs the aws command with credentials and a
 # region, and cargo if the programs have not been built.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,17 +11,17 @@ deploy/deploy.sh [--dry-run] [--image-id ami-...] [--stack NAME] [PARAMETER=VALU
 
     --dry-run    prints the aws commands and runs none
     --image-id   starts from a baked image; without it, from Amazon Linux and the programs in target/, built if absent
-    --stack      my-little-image-sharer unless given; of lower case, digits and hyphens
+    --stack      the stack's name, in lower case, digits and hyphens; my-little-image-sharer unless given
 
-The parameters are those of deploy/template.yaml. One that is not given at an update keeps its value;
---image-id is to be given each time."
+The parameters are those of deploy/template.yaml. At an update, parameters you omit keep their value.
+Give --image-id each time."
 
 stack=my-little-image-sharer image='' dry=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=yes ;;
-    --image-id) image=${2:?"--image-id is to be followed by ami-..."} && shift ;;
-    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    --image-id) image=${2:?"--image-id needs an id, such as ami-..."} && shift ;;
+    --stack) stack=${2:?"--stack needs a name"} && shift ;;
     --help) echo "$usage" && exit ;;
     [A-Z]*=*) break ;;
     *) fail "$1 is not known here.
@@ -31,14 +31,14 @@ $usage" ;;
     shift
 done
 
-# The type of the stack's servers; nothing if there is no stack yet.
+# The type of the stack's servers, or nothing if there is no stack yet.
 made=$([ -n "$dry" ] || aws cloudformation describe-stacks --stack-name "$stack" --output text \
     --query 'Stacks[0].Parameters[?ParameterKey==`ServerType`].ParameterValue' 2>/dev/null) || true
-[ "$made" != None ] || made='' # of a stack that is no more than planned
+[ "$made" != None ] || made='' # a stack that is only planned
 
 vpc=$(ask VPC ec2 describe-vpcs --filters Name=is-default,Values=true --query 'Vpcs[0].VpcId')
 [ "$vpc" != None ] || fail "There is no default VPC in $region: make one with aws ec2 create-default-vpc, or take another region."
-# Two, because the load balancer needs two and pays for an address in each.
+# Two subnets: the load balancer needs two, and pays for an address in each.
 subnets=$(ask SUBNETS ec2 describe-subnets --filters "Name=vpc-id,Values=$vpc" Name=default-for-az,Values=true \
     --query 'join(`,`, sort_by(Subnets, &AvailabilityZone)[:2].SubnetId)')
 set -- "VpcId=$vpc" "Subnets=$subnets" "$@"
@@ -46,7 +46,7 @@ set -- "VpcId=$vpc" "Subnets=$subnets" "$@"
 if [ -n "$image" ]; then
     set -- "ImageId=$image" "$@" # Binaries keeps its value
 else
-    # What is built here runs on machines that are like this one.
+    # A build runs on machines of the same processor.
     case $(uname -m) in
     x86_64 | amd64) processor=x86_64 architecture=x86_64 type=t3.micro ;;
     aarch64 | arm64) processor=aarch64 architecture=arm64 type=t4g.micro ;;
@@ -65,15 +65,15 @@ all of them: add ServerType=$type WorkerType=$type, or larger ones." ;;
         esac
         ;;
     esac
-    set -- AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture "$@"
+    set -- "AmazonLinux=/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-$architecture" "$@"
 
-    built() { ls "$root/target/$processor"-*-linux-*/release/"$1" 2>/dev/null | head -n 1; }
+    built() { find "$root/target/$processor"-*-linux-*/release -maxdepth 1 -name "$1" 2>/dev/null | head -n 1; }
     [ -n "$(built server)" ] && [ -n "$(built worker)" ] || (cd "$root" && cargo build --locked --release)
     server=$(built server) worker=$(built worker)
     [ -n "$server" ] && [ -n "$worker" ] || fail "These are no programs for Linux: build there, or give a baked --image-id."
 
-    # The programs and their units, as they are to lie under / on Amazon Linux. The same files are the same bytes, and so the
-    # same name; others are another name, which makes an update replace the instances.
+    # The programs and their units, at their places under / on Amazon Linux. The tarball's name comes from its bytes: the same
+    # files have the same name, and other files have another name, which makes an update replace the instances.
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     install -D -m 755 -t "$work/files/usr/local/bin" "$server" "$worker"
@@ -97,8 +97,8 @@ output() {
     ask "$1" cloudformation describe-stacks --stack-name "$stack" --query "Stacks[0].Outputs[?OutputKey==\`$1\`].OutputValue"
 }
 
-# Waits until a group's refresh ends, and says how far it is. It fails if that does, or comes no further for a quarter of an hour:
-# to replace one machine takes five minutes.
+# Waits until a group's refresh ends, and says how far it is. It fails if the refresh fails, or makes no progress for a quarter of
+# an hour: replacing one machine takes five minutes.
 follow() {
     tries=60 seen=''
     while [ $tries -gt 0 ]; do
@@ -116,11 +116,11 @@ follow() {
     return 1
 }
 
-# Replaces a group's machines that are not as the stack says, each by a new one that is healthy before the old one goes: one at a
-# time, or a tenth of many, because few accounts have room for twice as many. AutoRollback would know nothing to go back to: the
-# group itself has the new launch template already.
+# Replaces a group's machines that differ from the stack. An old machine goes when a new one is healthy: one at a time, or a tenth
+# of a large group, because few accounts have room for twice as many. There is no AutoRollback, because it has nothing to go back
+# to: the group itself has the new launch template already.
 refresh() {
-    # One of an earlier deployment may still be trying to start what never gets healthy.
+    # The refresh of an earlier deployment may still be trying to start machines that never get healthy.
     if [ -z "$dry" ] && old=$(ask OLD autoscaling cancel-instance-refresh --auto-scaling-group-name "$2" \
         --query InstanceRefreshId 2>/dev/null); then
         echo "An earlier refresh of the $1 is under way, and is cancelled."
@@ -134,10 +134,10 @@ The $1 could not be replaced. No machine goes before a new one is healthy, so ol
     aws autoscaling describe-instance-refreshes --auto-scaling-group-name $2 --max-records 1
     aws autoscaling describe-scaling-activities --auto-scaling-group-name $2 --max-items 5
     aws ec2 get-console-output --latest --output text --instance-id i-... of a machine that is named there
-Then mend it, or check the older version out, and deploy again: that cancels this refresh and takes its place."
+Then correct it, or check the older version out, and deploy again: that cancels this refresh and takes its place."
 }
 
-# A new account has 5. Only those who may ask are told.
+# A new account has 5. The hint needs the right to ask for the quota.
 vcpus=$([ -n "$dry" ] || aws service-quotas get-service-quota --service-code ec2 --quota-code L-1216C47A \
     --query Quota.Value --output text 2>/dev/null) || true
 case ${vcpus%.*} in
@@ -146,10 +146,10 @@ This account may use ${vcpus%.*} virtual CPUs in $region. Two machines have 4; a
 Ask for 32: aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-1216C47A --desired-value 32" ;;
 esac
 
-# The first time, the machines have just been made. Later the servers come first: a build that does not serve gets no further.
+# At the first deployment the machines are new. Later the servers come first: a build that does not serve stops there.
 if [ -n "$made$dry" ]; then
-    refresh servers "$(output ServerGroup)" 180 # over the group's grace period, in which no machine is called unhealthy
-    refresh workers "$(output WorkerGroup)" 120 # to boot, or to fail to and turn itself off
+    refresh servers "$(output ServerGroup)" 180 # longer than the group's grace period, in which no machine counts as unhealthy
+    refresh workers "$(output WorkerGroup)" 120 # enough to boot, or to fail and turn itself off
 fi
 targets=$(output ServerTargets)
 run elbv2 wait target-in-service --target-group-arn "$targets" || fail "\

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Deletes what deploy.sh made, but for the bucket of images: that is people's, and only you know whether it may go.
+# Deletes all that deploy.sh made except the bucket of images. The images belong to people: decide yourself whether they may go.
 set -eu
 . "$(dirname "$0")/aws.sh"
 
@@ -7,13 +7,13 @@ stack=my-little-image-sharer dry=''
 while [ $# -gt 0 ]; do
     case $1 in
     --dry-run) dry=yes ;;
-    --stack) stack=${2:?"--stack is to be followed by a name"} && shift ;;
+    --stack) stack=${2:?"--stack needs a name"} && shift ;;
     *) fail "deploy/destroy.sh [--dry-run] [--stack NAME]" ;;
     esac
     shift
 done
 
-# deploy.sh makes the bucket of binaries before the stack, so it may be all that there is.
+# deploy.sh makes the bucket of binaries before the stack, so there may be no more than that.
 binaries=$stack-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
 there=''
 [ -z "$dry" ] && ! aws s3api head-bucket --bucket "$binaries" >/dev/null 2>&1 || there=yes
@@ -23,6 +23,6 @@ images=$(ask IMAGES cloudformation list-stack-resources --stack-name "$stack" \
     [ -n "$there" ] || exit 1
 run cloudformation delete-stack --stack-name "$stack"
 run cloudformation wait stack-delete-complete --stack-name "$stack" ||
-    fail "See why: aws cloudformation describe-stack-events --stack-name $stack. Mend it and try again."
+    fail "See why: aws cloudformation describe-stack-events --stack-name $stack. Correct it and try again."
 [ -z "$there" ] || run s3 rb --force "s3://$binaries"
 [ -z "$images" ] || echo "The images are kept. To delete them for ever: aws s3 rb --force s3://$images"

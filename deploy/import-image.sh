@@ -1,10 +1,11 @@
 #!/bin/sh
-# Registers the disk of deploy/build-image.sh as an AMI, and prints its id for deploy/deploy.sh --image-id. Needs the aws command
-# with credentials and a region.
+# Registers the disk of deploy/build-image.sh as an AMI, and prints its id for deploy/deploy.sh --image-id. It needs the aws
+# command with credentials and a region.
 #
-# EC2 reads the disk from a bucket by a role of the account, which is made once: vmimport, with the trust policy and the policy of
-# https://docs.aws.amazon.com/vm-import/latest/userguide/required-permissions.html#vmimport-role. Where the policy there has
-# amzn-s3-demo-import-bucket write my-little-image-sharer-import-ACCOUNT-REGION; its lines for an export bucket are not needed.
+# EC2 reads the disk from a bucket with a role of the account, vmimport. Make it once, with the trust policy and the policy of
+# https://docs.aws.amazon.com/vm-import/latest/userguide/required-permissions.html#vmimport-role. In that
+# policy replace amzn-s3-demo-import-bucket by my-little-image-sharer-import-ACCOUNT-REGION, and leave out the lines for an export
+# bucket.
 set -eu
 . "$(dirname "$0")/aws.sh"
 
@@ -14,12 +15,12 @@ dry=''
 disk=$1
 [ -f "$disk" ] || fail "There is no $disk: make it with deploy/build-image.sh $(dirname "$disk")."
 
-# One disk has one name, so that what has been imported is not imported again.
+# The name comes from the disk's bytes, so a disk is not imported twice.
 name=my-little-image-sharer-$(sha256sum "$disk" | cut -c 1-16)
 known=$(ask None ec2 describe-images --owners self --filters "Name=name,Values=$name" --query 'Images[0].ImageId')
 [ "$known" = None ] || { echo "$known" && exit; }
 
-# A bucket for as long as it takes. Its name is always the same, because the role's policy has it.
+# A bucket for the time of the import. The role's policy names it, so its name is always the same.
 bucket=my-little-image-sharer-import-$(ask ACCOUNT sts get-caller-identity --query Account)-$region
 ask ROLE iam get-role --role-name vmimport --query Role.RoleName >/dev/null ||
     fail "EC2 needs the role vmimport, to read the disk from the bucket $bucket: the head of import-image.sh says how it is made."

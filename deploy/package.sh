@@ -1,6 +1,8 @@
 #!/bin/sh
-# Makes what is published of a version: an archive with both static binaries and init/, a Debian package, and their checksums, in
-# target/package. Needs GNU tar, and dpkg-deb for the package. The same commit and compiler make the same bytes.
+# Makes the files of a release in target/package: an archive with both static binaries and init/, a Debian package, and their
+# checksums. It needs GNU tar, and dpkg-deb for the package. The same commit, compiler and maintainer make the same bytes.
+#
+# The package's maintainer is the person who runs this: set DEBFULLNAME and DEBEMAIL, as for Debian's own tools.
 set -eu
 cd "$(dirname "$0")/.."
 cargo build --locked --release
@@ -13,25 +15,27 @@ export SOURCE_DATE_EPOCH
 rm -rf "$out"
 umask 022
 
-# The archive: what init/ says is in /usr/local/bin, and the papers.
+# The archive: the two programs, init/, which expects them in /usr/local/bin, the documentation and the examples.
 mkdir -p "$out/$name/docs"
 cp "target/$host/release/server" "target/$host/release/worker" README.md CHANGELOG.md LICENSE "$out/$name/"
-cp -r init "$out/$name/"
+cp -r init examples "$out/$name/"
 cp docs/*.md docs/*.svg docs/*.png "$out/$name/docs/"
 tar --create --file - --directory "$out" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" "$name" |
     gzip --no-name --best >"$out/$name.tar.gz"
 
-# The package: names that are ours alone, and nothing starts until it has settings, see docs/OPERATIONS.md.
+# The package. The programs' names begin with image-sharer, because "server" is not ours alone. Nothing starts until it has
+# settings: see docs/OPERATIONS.md.
 architecture=$(dpkg --print-architecture)
 root=$out/root
 papers=$root/usr/share/doc/my-little-image-sharer
 mkdir -p "$root/DEBIAN" "$root/usr/bin" "$root/usr/lib/systemd/system" "$papers"
-mkdir -p -m 700 "$root/etc/image-sharer" # for settings, some of which are secret
+# shellcheck disable=SC2174 # only the last directory is to be private
+mkdir -p -m 700 "$root/etc/image-sharer" # for the settings; some are secret
 cp README.md CHANGELOG.md "$papers/"
 cp LICENSE "$papers/copyright"
 for role in server worker; do
     cp "$out/$name/$role" "$root/usr/bin/image-sharer-$role"
-    # On a machine that somebody looks after the settings are in /etc, and not in an instance's user data.
+    # A Debian machine has its settings in /etc, and no user data of an instance.
     sed -e "s|/usr/local/bin/|/usr/bin/image-sharer-|" -e "s|/run/image-sharer/|/etc/image-sharer/|" \
         -e "s| image-sharer-user-data.service||" -e "/^# User data chose/d" \
         "init/$role.service" >"$root/usr/lib/systemd/system/image-sharer-$role.service"
@@ -42,7 +46,7 @@ Version: $version
 Architecture: $architecture
 Section: web
 Priority: optional
-Maintainer: the developers of My Little Image Sharer <maintainers@example.org>
+Maintainer: ${DEBFULLNAME:-built by its user} <${DEBEMAIL:-root@localhost}>
 Description: share images with curl
  A server that takes images and a worker that makes their thumbnails, on S3
  and SQS or on one machine. Both are static and depend on nothing.

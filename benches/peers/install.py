@@ -1,6 +1,6 @@
 """Brings the peers, the photographs and our own program onto this machine, all of it under target/peers/.
 
-Each step leaves its result behind and is skipped the next time, except our own program, which cargo builds anew whenever
+Each step leaves its result behind and is skipped the next time, except our own program, which cargo builds again when
 the sources have changed. Only ImageMagick is installed for the whole machine: its Debian package cannot live elsewhere.
 """
 

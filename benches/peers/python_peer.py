@@ -52,7 +52,7 @@ def answer(line, make):
         original = file.read()
     if command == "write":
         files = make(original, extension)
-        for size, file in zip(SIZES, files):
+        for size, file in zip(SIZES, files, strict=True):
             with open(f"{argument}.{size}.{extension}", "wb") as output:
                 output.write(file)
         return sum(map(len, files))

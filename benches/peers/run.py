@@ -11,9 +11,9 @@ input, a line at a time, what to do; it answers with a number on a line:
     time jpg PATH JOBS        do so many jobs: CPU microseconds of the process, user and system, all threads
     write jpg PATH PREFIX     do one and write PREFIX.600.jpg, PREFIX.300.jpg and PREFIX.100.jpg: their bytes
 
-ImageMagick is a new process for each job, as it is commonly used, and that is counted.
+ImageMagick is a new process for each job, as it is commonly used, and the process counts.
 
-Everything runs on one core, and the peers take turns on each picture, so that a slow spell of the machine strikes all alike.
+Everything runs on one core, and the peers take turns on each picture, so that a slow moment of the machine affects all.
 Needs Python 3.11, Node 20, Rust, and Debian for the photographs. Everything is kept in target/peers/ and found there the
 next time.
 """
@@ -41,9 +41,9 @@ BEST, OURS, CALLS = "sharp", "ours", "sharp3"
 class Peer:
     """A program that runs on."""
 
-    def __init__(self, command, environment={}):
+    def __init__(self, command, environment=None):
         self.process = subprocess.Popen(
-            command, env=os.environ | environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, env=os.environ | (environment or {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def ask(self, *words):

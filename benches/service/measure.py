@@ -16,8 +16,7 @@ import boto3
 from PIL import Image
 
 import report
-from programs import BUCKET, CORES, PROGRAMS, QUEUE, REGION, SERVERS, SETTINGS, WORK, WORKERS
-from programs import Engine, PeakMemory, Server, Worker
+from programs import BUCKET, CORES, PROGRAMS, QUEUE, REGION, SERVERS, SETTINGS, WORK, WORKERS, Engine, PeakMemory, Server, Worker
 
 CONNECTIONS = [1, 16, 64, 256]
 STORE_MS = [0, 20, 100]

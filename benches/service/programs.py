@@ -55,12 +55,12 @@ WORKER_COMMANDS = {
 class Program:
     """A program and all the processes that it starts. What they print goes to a file of its name."""
 
-    def __init__(self, name, command, environment={}):
+    def __init__(self, name, command, environment=None):
         self.name = name
         self.log = WORK / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, env=os.environ | SETTINGS | environment, stdout=log, stderr=log, start_new_session=True
+                command, env=os.environ | SETTINGS | (environment or {}), stdout=log, stderr=log, start_new_session=True
             )
         atexit.register(self.stop)  # whatever happens
 

@@ -1,4 +1,4 @@
-"""The results as tables for the README, and what we ask of ourselves."""
+"""The results as tables for docs/EVIDENCE.md, and what we ask of ourselves."""
 
 from programs import SERVERS, WORKERS
 

@@ -5,17 +5,17 @@
     python3 benches/service/run.py --quick    one short round, two minutes
 
 Servers: ours, axum with the official AWS SDK (axum-twin/), and Flask on gunicorn with boto3 and Pillow (server_peer.py).
-Workers: ours, sharp with the AWS SDK in Node (worker_peer.js), and Pillow with boto3 in Python (worker_peer.py). They are started
-with the same settings and do the same: same image in, same answers, same objects, same jobs, a line of log for each. That is
-checked of each before it is measured.
+Workers: ours, sharp with the AWS SDK in Node (worker_peer.js), and Pillow with boto3 in Python (worker_peer.py). They get
+the same settings and do the same: same image in, same answers, same objects, same jobs, a line of log for each. The benchmark
+checks that of each before it measures.
 
-The engine, the client and what is measured share the machine's cores. So CPU time is the number that counts, of all
-the processes of a server or worker, user and system; how many a second is only what was left for it. Each round
-starts everybody anew, and they take turns.
+The engine, the client and the measured program share the machine's cores. So CPU time is the number to compare: of all
+processes of a server or worker, user and system. The rate only says how much CPU was left. Each round starts all
+programs again, and they take turns.
 
-The store and the queue are tools/src/bin/service-engine.rs, in memory and with a delay of the store on demand, because real
-engines cost more than what is measured; what it can do by itself is measured too. A real engine, roto-aws, is there to show
-that the ratios are alike. The client is tools/src/bin/service-load.rs.
+The store and the queue are tools/src/bin/service-engine.rs, in memory and with an optional delay of the store, because real
+engines cost more than the measured programs. The benchmark measures the engine by itself too. A real engine, roto-aws, shows
+whether the ratios are alike. The client is tools/src/bin/service-load.rs.
 
 Needs what benches/peers/run.py needs; both keep what they install in target/peers/.
 """

@@ -40,7 +40,7 @@ def work(s3, jobs, done):
         job = json.loads(message["Body"])
         original = s3.get_object(Bucket=bucket, Key=job["original"])["Body"].read()
         extension = job["thumbnails"]
-        for name, file in zip(NAMES, pillow(original, extension, draft=True)):
+        for name, file in zip(NAMES, pillow(original, extension, draft=True), strict=True):
             s3.put_object(
                 Bucket=bucket,
                 Key=f"{job['id']}/{name}.{extension}",

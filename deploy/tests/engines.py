@@ -1,8 +1,7 @@
 """AWS on this machine: two engines that check signatures and IAM policies, written by different people.
 
-ministack has CloudFormation, EC2, CloudFront and the rest besides, so it takes the stack. moto is asked for a second opinion on the
-roles. Neither runs an instance, a load balancer or a scaling policy: what they prove is what the API would hold, not what would then
-happen.
+ministack has CloudFormation, EC2, CloudFront and the rest too, so it takes the stack. moto gives a second opinion on the roles.
+Neither runs an instance, a load balancer or a scaling policy: they prove what the API would hold, not what would then happen.
 """
 
 import os
@@ -31,7 +30,7 @@ class Engine:
         port = free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self.root = self.variables(*root)
-        self.log = open(f"{self.state.name}/log", "w+")
+        self.log = open(f"{self.state.name}/log", "w+")  # noqa: SIM115 - it is open as long as the engine runs
         environment = {name: value.format(port=port, state=self.state.name) for name, value in environment.items()}
         self.process = subprocess.Popen(
             [part.format(port=port) for part in command],

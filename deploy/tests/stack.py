@@ -85,10 +85,13 @@ def start_servers(engine, region=REGION):
     return end
 
 
+MACHINE = platform.machine()
+
+
 class Checkout:
     """A directory with what deploy.sh needs. Its cargo "builds" the stand-ins, so that no test waits for a release build."""
 
-    def __init__(self, without=(), machine=platform.machine()):
+    def __init__(self, without=(), machine=MACHINE):
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name)
         (self.path / "deploy").mkdir()

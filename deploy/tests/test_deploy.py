@@ -17,9 +17,10 @@ import threading
 import unittest
 from pathlib import Path
 
+from botocore.exceptions import ClientError, WaiterError
+
 import engines
 import stack
-from botocore.exceptions import ClientError, WaiterError
 
 
 @contextlib.contextmanager
@@ -130,7 +131,8 @@ class Deploy(unittest.TestCase):
         self.assertEqual(self.engine.client("iam").list_roles()["Roles"], [])
 
     def group(self, name):
-        [group] = self.engine.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        described = self.engine.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])
+        [group] = described["AutoScalingGroups"]
         return group
 
     def check_baked(self):
@@ -298,7 +300,7 @@ class Deploy(unittest.TestCase):
         ec2 = self.engine.client("ec2")
         subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
         given = [*stack.EVERYTHING, f"VpcId={ec2.describe_vpcs()['Vpcs'][0]['VpcId']}", f"Subnets={','.join(subnets[:2])}"]
-        parameters = [dict(zip(["ParameterKey", "ParameterValue"], each.split("=", 1))) for each in [*given, "Binaries=s3://b/k"]]
+        parameters = [dict(zip(["ParameterKey", "ParameterValue"], each.split("=", 1), strict=True)) for each in [*given, "Binaries=s3://b/k"]]
         try:
             self.cloudformation.create_stack(
                 StackName="refused", TemplateBody=body, Parameters=parameters, Capabilities=["CAPABILITY_IAM"]
@@ -313,11 +315,12 @@ class Deploy(unittest.TestCase):
             self.cloudformation.delete_stack(StackName="refused")
         return "none"
 
-    def test_what_the_readme_says_to_type(self):
-        """Its commands, each as it is written and in their order. Left out are the upload, for which nobody serves, and the making
-        of an image, which deploy/tests/boot does; what the engine does not know of an import is answered for it."""
-        section = (engines.ROOT / "README.md").read_text().split("\n## Deploy it on AWS\n")[1].split("\n## ")[0]
-        commands = "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    def test_what_the_page_says_to_type(self):
+        """The commands of docs/DEPLOY.md, each as it is written and in their order. Left out are the upload, for which nobody
+        serves, and the making of an image, which deploy/tests/boot does. The test answers for what the engine does not know of
+        an import."""
+        page = (engines.ROOT / "docs/DEPLOY.md").read_text().split("\n## On AWS with one command\n")[1]
+        commands = "".join(re.findall(r"```sh\n(.*?)```", page, re.DOTALL)).splitlines()
         certificate = next(value for value in stack.EVERYTHING if value.startswith("CertificateArn=")).partition("=")[2]
         for words, answer in [
             ("ec2 import-snapshot", "import-snap-1"),
@@ -375,7 +378,8 @@ class Deploy(unittest.TestCase):
         output, code = self.checkout.run("import-image.sh", nowhere, "--dry-run", disk)
         self.assertEqual(code, 0, output)
         bucket = "s3://my-little-image-sharer-import-ACCOUNT-us-east-1"
-        for part in [f"aws s3 cp --only-show-errors {disk} {bucket}/", "aws iam get-role", "aws ec2 import-snapshot", "aws s3 rb", "ami-…\n"]:
+        upload = f"aws s3 cp --only-show-errors {disk} {bucket}/"
+        for part in [upload, "aws iam get-role", "aws ec2 import-snapshot", "aws s3 rb", "ami-…\n"]:
             self.assertIn(part, output)
         for option in ["--boot-mode uefi", "--imds-support v2.0", "--root-device-name /dev/xvda", "SnapshotId=SNAPSHOT"]:
             self.assertRegex(output, f"aws ec2 register-image .*{option}")

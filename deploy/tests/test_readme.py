@@ -1,4 +1,4 @@
-"""README's "On S3 and SQS", typed as it is written, with an engine in AWS's place. Needs port 8080, as the README does."""
+"""docs/DEPLOY.md's "On S3 and SQS", typed as it is written, with an engine in AWS's place. Needs port 8080, as the page does."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import urllib.request
 import engines
 from test_roles import GIF
 
-README = engines.ROOT / "README.md"
+PAGE = engines.ROOT / "docs/DEPLOY.md"
 WITHIN_SECONDS = 60
 
 
 class OnS3AndSqs(unittest.TestCase):
     def setUp(self):
-        section = README.read_text().split("\n## On S3 and SQS\n")[1].split("\n## ")[0]
+        section = PAGE.read_text().split("\n## On S3 and SQS\n")[1].split("\n## ")[0]
         commands = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
         commands = commands.replace("123456789012", engines.ACCOUNT)
         self.exports = [line for line in commands.splitlines() if line.startswith("export ")]

@@ -1,12 +1,12 @@
 """What the two roles may do, and what they may not.
 
-The policies are taken from the roles that deploy.sh has made, and given to users, whose keys ministack and moto check at each call.
-Then our own server and worker work with these keys.
+The test takes the policies from the roles that deploy.sh has made, and gives them to users, whose keys ministack and moto check
+at each call. Then our own server and worker work with these keys.
 
-What this cannot show: that EC2 hands a role to an instance (the trust policy), that CloudFront may read the bucket and nobody else may
-(neither engine knows CloudFront as a caller). The engines speak plain HTTP, which the bucket's policy denies: that is asked for once,
-and then the statement is taken out. And they ask a policy for sqs:DeleteMessageBatch, which no policy can name: at AWS
-sqs:DeleteMessage is for both (SQS Developer Guide, "Actions and resource reference"). So they are given both.
+What this cannot show: that EC2 hands a role to an instance (the trust policy), and that CloudFront alone may read the bucket
+(neither engine knows CloudFront as a caller). The engines speak plain HTTP, which the bucket's policy denies: the test
+checks that once, and then takes the statement out. The engines also look for sqs:DeleteMessageBatch in a policy, which no policy
+can name: at AWS sqs:DeleteMessage is for both (SQS Developer Guide, "Actions and resource reference"). So the users get both.
 """
 
 import json
@@ -17,9 +17,10 @@ import unittest
 import urllib.error
 import urllib.request
 
+from botocore.exceptions import ClientError
+
 import engines
 import stack
-from botocore.exceptions import ClientError
 
 ID = "0123456789abcdef0123456789abcdef"
 GIF = b"GIF89a\1\0\1\0\x80\0\0\xff\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
@@ -181,7 +182,8 @@ class Roles(unittest.TestCase):
     def check_table(self, engine, users, jobs, dead):
         s3 = engine.client("s3")
         s3.create_bucket(Bucket="somebody-elses")
-        places = {"images": self.outputs["Bucket"], "binaries": self.binaries, "other": "somebody-elses", "jobs": jobs, "dead": dead}
+        buckets = {"images": self.outputs["Bucket"], "binaries": self.binaries, "other": "somebody-elses"}
+        places = {**buckets, "jobs": jobs, "dead": dead}
         for bucket, key in [
             *(("images", f"{ID}/{name}") for name in ["original.gif", "small.gif", "medium.gif", "large.gif"]),
             ("binaries", self.tarball),
@@ -196,7 +198,7 @@ class Roles(unittest.TestCase):
         for role, may, call, place, *key in sorted(rows, key=lambda row: row[1] == "may"):
             key = [part.replace("ID", ID).replace("TARBALL", self.tarball) for part in key]
 
-            def do(service, root=False):
+            def do(service, root=False, role=role):
                 return engine.client(service, None if root else users[role])
 
             if [call, may] == ["get", "may"] or call == "head":

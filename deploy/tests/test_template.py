@@ -9,6 +9,13 @@ from engines import ROOT
 from stack import parsed, template
 
 
+def in_the_programs(pattern):
+    """The number of a constant, which is in one place in the programs' source."""
+    sources = [path.read_text() for room in ["src", "crates"] for path in (ROOT / room).rglob("*.rs")]
+    [number] = [found for source in sources for found in re.findall(pattern, source)]
+    return int(number)
+
+
 class Template(unittest.TestCase):
     def test_the_linter_finds_nothing(self):
         done = subprocess.run(["cfn-lint", ROOT / "deploy/template.yaml"], capture_output=True, text=True)
@@ -42,8 +49,7 @@ class Template(unittest.TestCase):
         self.assertEqual(set(re.findall(r"\$\{(\w+)\}", text)) & parameters, {"Binaries", "MaxPixels", "ThumbnailFit"})
 
     def test_the_queue_is_what_the_programs_expect(self):
-        source = (ROOT / "src/queue.rs").read_text()
-        constant = lambda name: int(re.search(rf"const {name}: u32 = (\d+);", source)[1])
+        constant = lambda name: in_the_programs(rf"const {name}: u32 = (\d+);")
         jobs = parsed()["Resources"]["Jobs"]["Properties"]
         self.assertEqual(jobs["VisibilityTimeout"], constant("VISIBILITY_SECONDS"))
         self.assertEqual(jobs["RedrivePolicy"]["maxReceiveCount"], constant("MAX_RECEIVES"))
@@ -62,8 +68,7 @@ class Template(unittest.TestCase):
         self.assertEqual(errors, {403: 1, 404: 1})
 
     def test_the_balancer_closes_idle_connections_first(self):
-        source = (ROOT / "src/server/gate/connection.rs").read_text()
-        idle = int(re.search(r"IDLE_TIMEOUT: Duration = Duration::from_secs\((\d+)\)", source)[1])
+        idle = in_the_programs(r"IDLE_TIMEOUT: Duration = Duration::from_secs\((\d+)\)")
         self.assertGreater(idle, 60, "the balancer's default, which the template leaves")
         self.assertNotIn("idle_timeout", template())
 
@@ -89,7 +94,7 @@ class Template(unittest.TestCase):
         self.assertEqual(forward, {"Type": "forward", "TargetGroupArn": {"Ref": "ServerTargets"}})
 
     def test_servers_follow_half_of_what_their_network_takes(self):
-        sys.path.insert(0, str(ROOT / "deploy/scaling-model"))
+        sys.path.insert(0, str(ROOT / "research/scaling-model"))
         from model import Server
 
         default = parsed()["Parameters"]["RequestsPerServer"]["Default"]

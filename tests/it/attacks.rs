@@ -1,17 +1,26 @@
 //! What a hostile client can do to a server that trusts it, done to ours. After each attack the server must still serve, be
 //! the same process, and be back to its old size in threads and descriptors.
 
+use std::fs;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::curl::upload;
 use crate::pictures;
-use crate::process::{connections, descriptors, status_of};
+use crate::process::{descriptors, status_of};
 use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
+use crate::sizes::jpeg_of_bytes;
 
 /// More than an attack may make the server hold, unless it is one on memory.
 const MEMORY_KIB: u64 = 150 * 1024;
+
+/// Threads that serve a connection.
+pub(crate) fn connections(id: u32) -> usize {
+    let threads = fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc");
+    let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "connection").count()
+}
 
 struct Target {
     server: LocalServer,
@@ -213,7 +222,7 @@ fn a_flood_of_bodies_that_never_end() {
             client
         })
         .collect();
-    assert_eq!(upload(&target.server.url, &pictures::jpeg_of_bytes(200_000)).status, 202);
+    assert_eq!(upload(&target.server.url, &jpeg_of_bytes(200_000)).status, 202);
     drop(held);
     target.still_serves();
 }
@@ -226,11 +235,11 @@ fn a_flood_of_answers_that_nobody_reads() {
     // and an answer that is growing to 2 MiB and is copied as it grows. Without a limit it would be 1,500.
     target.memory_kib = (256 + 64 * 5) * 1024;
     raise_own_descriptor_limit();
-    let url = upload(&target.server.url, &pictures::jpeg_of_bytes(1 << 20)).urls().original;
+    let url = upload(&target.server.url, &jpeg_of_bytes(1 << 20)).urls().original;
     let path = url.strip_prefix(&target.server.url).unwrap();
     let held: Vec<Client> =
         (0..1500).map(|_| target.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))).collect();
-    assert_eq!(upload(&target.server.url, &pictures::jpeg_of_bytes(200_000)).status, 202);
+    assert_eq!(upload(&target.server.url, &jpeg_of_bytes(200_000)).status, 202);
     drop(held);
     target.still_serves();
 }

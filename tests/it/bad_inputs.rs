@@ -16,11 +16,12 @@ use ::pictures::inspect;
 use image::ImageFormat;
 use image_sharer::domain::store::Kind;
 
+use crate::attacks::connections;
 use crate::audit::{Audit, MAX_PIXELS, agent, objects_in_directory};
 use crate::curl::curl;
 use crate::load::{Load, form, number_from, seeded};
 use crate::pictures::{self, look};
-use crate::process::{connections, descriptors, threads};
+use crate::process::{descriptors, threads};
 use crate::program::{LocalServer, PATIENCE, wait_until, wait_within};
 use samples::mutate::{Random, mutation};
 

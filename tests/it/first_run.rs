@@ -1,15 +1,9 @@
 //! What goes wrong when somebody starts it for the first time: each is told with what to do. And if nothing does, what to type.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::engine::engine;
-use crate::program::{run, tempdir::TempDir};
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
+use crate::program::{run, said, tempdir::TempDir};
 
 /// The three lines on standard output, of which the second can be pasted.
 #[test]
@@ -50,37 +44,5 @@ fn where_it_cannot_listen_or_keep_anything() {
         let output = run("server", &["--local", path.to_str().unwrap()], &[("LISTEN".into(), listen.into())]);
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains(advice), "{}", said(&output));
-    }
-}
-
-#[test]
-fn check_says_which_setting_is_wrong() {
-    let (bucket, queue) = (engine().new_bucket(), engine().new_queue());
-    let check = |changes: &[(&str, &str)]| {
-        let mut environment = engine().user_env();
-        for (name, value) in
-            [("PUBLIC_URL", "http://a"), ("IMAGES_BUCKET", &bucket), ("JOBS_QUEUE_URL", &queue.jobs)]
-        {
-            environment.push((name.into(), value.into()));
-        }
-        for (name, value) in changes {
-            environment.retain(|(other, _)| other != name);
-            environment.push((name.to_string(), value.to_string()));
-        }
-        run("server", &["--check"], &environment)
-    };
-    let right = check(&[]);
-    assert!(right.status.success(), "{}", said(&right));
-    for (name, value, advice) in [
-        ("IMAGES_BUCKET", "no-such-bucket-here", "Check IMAGES_BUCKET"),
-        ("JOBS_QUEUE_URL", &format!("{}x", queue.jobs), "Check JOBS_QUEUE_URL"),
-        ("AWS_REGION", "eu-central-1", "the bucket is in us-east-1. Check AWS_REGION"),
-        ("AWS_SECRET_ACCESS_KEY", "wrong", "Check AWS_SECRET_ACCESS_KEY"),
-        ("AWS_ACCESS_KEY_ID", "", "AWS_ACCESS_KEY_ID is not; set both or neither"),
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", "Connection refused"),
-    ] {
-        let output = check(&[(name, value)]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(said(&output).contains(advice), "{name}: {}", said(&output));
     }
 }

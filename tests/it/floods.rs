@@ -15,6 +15,7 @@ use crate::metrics::number;
 use crate::pictures;
 use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
+use crate::sizes::jpeg_of_bytes;
 
 /// A flood from one address: more than the server takes, so that it is the address's share that holds it.
 const OF_ONE: Flood = Flood { addresses: 1, threads: 4, held: 750, for_each_upload: usize::MAX };
@@ -123,7 +124,7 @@ fn flooded(address: &str, flood: Flood, attack: Attack, uploads: usize, mut hone
 /// One flood of each kind, and an honest client meanwhile, whose connections are gone before they are the oldest.
 fn honest_clients_are_served(flood: Flood, attacks: &[(&str, Attack)]) {
     raise_own_descriptor_limit();
-    let picture: Arc<[u8]> = pictures::jpeg_of_bytes(200_000).into();
+    let picture: Arc<[u8]> = jpeg_of_bytes(200_000).into();
     for (name, attack) in attacks {
         let server = LocalServer::start_with(&[("METRICS_LISTEN", "127.0.0.1:0")]);
         let audit = Audit::default();

@@ -5,10 +5,11 @@ use std::fs;
 use image::ImageFormat;
 
 use crate::curl::{Reply, curl, upload, upload_accepting, upload_with};
-use crate::local::all_answer;
 use crate::pictures;
 use crate::program::{LocalServer, tempdir::TempDir};
 use crate::raw::Client;
+use crate::sizes::jpeg_of_bytes;
+use crate::thumbnails::all_answer;
 
 const MIB: usize = 1_048_576;
 
@@ -133,16 +134,12 @@ fn row_413() {
     let server = LocalServer::start();
     for expect in ["Expect: 100-continue", "Expect:"] {
         let arguments = ["-H", expect];
-        assert_eq!(
-            upload_with(&server.url, &pictures::jpeg_of_bytes(MIB), &arguments).status,
-            202,
-            "exactly 1 MiB"
-        );
-        refused(&upload_with(&server.url, &pictures::jpeg_of_bytes(MIB + 1), &arguments), 413, "1048576");
+        assert_eq!(upload_with(&server.url, &jpeg_of_bytes(MIB), &arguments).status, 202, "exactly 1 MiB");
+        refused(&upload_with(&server.url, &jpeg_of_bytes(MIB + 1), &arguments), 413, "1048576");
         // curl may be slow on a busy machine, and the server waits for 2 s: eight of them are sent below.
         refused(&upload_with(&server.url, &vec![0; 4_000_000], &arguments), 413, "1048576");
     }
-    let image = pictures::jpeg_of_bytes(MIB);
+    let image = jpeg_of_bytes(MIB);
     let other = |bytes: usize| "x".repeat(bytes);
     let with_field = |bytes: usize| {
         let field = format!("caption={}", other(bytes));

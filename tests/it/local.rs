@@ -4,25 +4,15 @@ use std::fs;
 
 use image::ImageFormat;
 use image_sharer::domain::size::Size;
+use image_sharer::local::LocalQueue;
 
 use crate::audit::Audit;
-use crate::curl::{Reply, Urls, curl, upload};
+use crate::curl::{Reply, curl, upload};
+use crate::heartbeat::keeps_invisible;
 use crate::pictures::{self, look};
 use crate::program::{LocalServer, run, wait_until};
 use crate::raw::Client;
-
-/// Waits until all four URLs answer, and looks at what they answer with.
-pub(crate) fn all_answer(urls: &Urls, original: &[u8], thumbnails: &str) {
-    let reply = curl(&[&urls.original]);
-    assert_eq!((reply.status, reply.body.as_slice()), (200, original));
-    for (url, side) in urls.thumbnails() {
-        let reply = wait_until(url, || Some(curl(&[url])).filter(|reply| reply.status == 200));
-        assert_eq!(look(&reply.body), (thumbnails, side, side), "{url}");
-        assert!(url.ends_with(thumbnails));
-        let content_type = if thumbnails == "jpg" { "image/jpeg" } else { "image/png" };
-        assert_eq!(reply.header("Content-Type"), Some(content_type));
-    }
-}
+use crate::thumbnails::all_answer;
 
 #[test]
 fn every_format() {
@@ -263,4 +253,9 @@ fn help_version_and_unknown_flags() {
 #[test]
 fn sizes_are_those_of_the_contract() {
     assert_eq!(Size::ALL.map(Size::pixels), [100, 300, 600]);
+}
+
+#[test]
+fn a_heartbeat_keeps_a_message_invisible_on_one_machine() {
+    keeps_invisible(&LocalQueue::default());
 }

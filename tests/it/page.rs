@@ -1,4 +1,4 @@
-//! The page to share from, as curl sees it. What it does in a browser is tried by tests/browser/run.
+//! The page to share from, as curl sees it. What it does in a browser is tried by tests/system/browser/run.
 
 use crate::curl::curl;
 use crate::program::LocalServer;

@@ -101,7 +101,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// A code of `length` bits and its magnitude, both within the bits looked at.
+    /// A code and its magnitude, of so many bits together; or an end of block.
     fn whole(advance: u8, value: i32, bits: u32) -> Entry {
         Entry { value: value as i16, advance, bits: bits as u8 }
     }

@@ -60,7 +60,7 @@ pub enum ColorModel {
 
 /// Walks a whole file from SOI to EOI and decodes nothing.
 ///
-/// The time grows with the length of `jpeg` alone. The structure takes at most some 40 KiB of memory, whatever the file says.
+/// The time grows with the length of `jpeg` alone. The structure takes under 128 KiB of memory, whatever the file says.
 ///
 /// # Errors
 ///

@@ -1,5 +1,7 @@
 //! Decoding against libjpeg-turbo, which made the fixtures, and against another decoder in Rust, sample by sample.
 
+#![allow(clippy::unwrap_used)]
+
 mod pictures;
 
 use jpeg_decoder::ColorTransform;

@@ -1,5 +1,7 @@
 //! The fixtures, and pictures made by an encoder in Rust.
 
+#![allow(dead_code, reason = "each test file uses a part")]
+
 use jpeg_encoder::{ColorType, Encoder};
 use samples::mutate::Random;
 use scaled_jpeg::ColorModel;
@@ -59,13 +61,11 @@ impl Picture {
 /// Compresses badly, so that a cut anywhere loses something.
 pub(crate) fn noise(width: u16, height: u16) -> Picture {
     let mut random = Random::new(1);
-    let pixel = |x: u16, y: u16| {
+    let mut pixels = Vec::new();
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
         let wave = (x / 3 + y / 5) as u8;
-        [wave.wrapping_add(random.below(40) as u8), random.below(256) as u8, wave]
-    };
-    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let pixels =
-        places.map(|(x, y)| (x, y)).scan(pixel, |pixel, (x, y)| Some(pixel(x, y))).flatten().collect();
+        pixels.extend([wave.wrapping_add(random.below(40) as u8), random.below(256) as u8, wave]);
+    }
     Picture { width, height, pixels }
 }
 

@@ -1,0 +1,24 @@
+//! Images that lack thumbnails, for what looks for such images in a store.
+
+use image_sharer::domain::format::{Format, ThumbnailFormat};
+use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::size::Size;
+use image_sharer::domain::store::{Key, Store};
+
+/// The number is where in the order of a listing.
+pub(crate) fn id(number: u32) -> ImageId {
+    format!("{number:032x}").parse().unwrap()
+}
+
+/// Stores an image with some of its thumbnails, which are no pictures.
+pub(crate) fn put(store: &dyn Store, original: Key, bytes: &[u8], thumbnails: &[(Size, ThumbnailFormat)]) {
+    store.put(&original, bytes).unwrap();
+    for (size, format) in thumbnails {
+        store.put(&Key::thumbnail(original.id, *size, *format), b"x").unwrap();
+    }
+}
+
+/// One that lacks two thumbnails.
+pub(crate) fn put_unfinished(store: &dyn Store, id: ImageId, bytes: &[u8]) {
+    put(store, Key::original(id, Format::Jpeg), bytes, &[(Size::Small, ThumbnailFormat::Jpeg)]);
+}
