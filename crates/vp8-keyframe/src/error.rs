@@ -1,3 +1,5 @@
+//! Why a frame is not decoded.
+
 use std::fmt;
 
 /// Why a frame is not decoded. Each kind is a rule of RFC 6386 that the bytes break.

@@ -4,6 +4,8 @@
 //! macroblocks that share quantizers and a filter level, the loop filter, the number of partitions that hold the coefficients,
 //! the quantizers, and probabilities.
 
+use std::fmt;
+
 use crate::bool_decoder::BoolDecoder;
 use crate::decoder;
 use crate::filter::{FilterStrength, parse_filter};
@@ -153,7 +155,18 @@ impl<'a> FrameHeader<'a> {
     }
 }
 
+impl fmt::Debug for FrameHeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameHeader")
+            .field("clear", &self.clear)
+            .field("color_space", &self.color_space)
+            .field("partition_count", &self.partition_count())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The part of the header that is not coded (section 9.1).
+#[derive(Debug)]
 struct ClearHeader {
     version: u8,
     first_partition_size: u32,

@@ -15,6 +15,8 @@ mod quantizers;
 mod tables;
 mod transform;
 
+use std::fmt;
+
 pub use error::Error;
 pub use header::FrameHeader;
 
@@ -62,7 +64,7 @@ pub enum LoopFilter {
 /// A decoded frame: Y'CbCr of BT.601 with 4:2:0 chroma, in the limited range (Y 16 to 235, U and V 16 to 240).
 ///
 /// Samples outside of the limited range are possible.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Luma, one sample a pixel.
     pub y: Plane,
@@ -81,4 +83,11 @@ pub struct Plane {
     pub height: u32,
     /// `width * height` samples, row by row from the top, without gaps.
     pub samples: Vec<u8>,
+}
+
+impl fmt::Debug for Plane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Plane");
+        debug.field("width", &self.width).field("height", &self.height).finish_non_exhaustive()
+    }
 }

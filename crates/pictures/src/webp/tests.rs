@@ -1,11 +1,18 @@
 //! Files that would mislead the decoder, and lossy pictures beside image-webp.
 
-use image::{Rgb, RgbImage};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::Fit;
+use image::codecs::webp::WebPDecoder;
+use image::{ImageDecoder, Rgb, RgbImage, Rgba, RgbaImage};
+
+use super::Pixels;
+
 use crate::format::ThumbnailFormat::Png;
-use crate::tests::pictures::{WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended};
+use crate::picture::Target;
+use crate::tests::pictures::{WEBP_LOSSY, WEBP_LOSSY_ALPHA, distance, png, webp, webp_extended, webp_frame};
 use crate::tests::{cost, make};
+use crate::{Fit, InspectError, Undecodable};
 
 fn large(original: &[u8]) -> RgbImage {
     let [.., large] = make(original, Png, Fit::Cover, 40_000_000).unwrap().files;
@@ -52,4 +59,56 @@ fn lossy_webp_is_decoded_as_elsewhere() {
         let off = distance(&ours, &theirs);
         assert!(off < 1.5, "{off}");
     }
+}
+
+/// What is accepted is a structure that image-webp can start from: after that only a fault in the coded data is left.
+#[test]
+fn what_is_accepted_fails_only_in_its_coded_data() {
+    let [lossless, transparent] = [
+        webp(RgbImage::from_pixel(8, 8, Rgb([200, 0, 0]))),
+        webp(RgbaImage::from_pixel(8, 8, Rgba([200, 0, 0, 90]))),
+    ];
+    let animated = |frame: &[u8], side| {
+        let frame = webp_frame(frame, (0, 0), (side, side));
+        webp_extended(0x12, (8, 8), &[(b"ANIM", &[0; 6]), (b"ANMF", &frame)])
+    };
+    let seeds = [
+        WEBP_LOSSY.to_vec(),
+        WEBP_LOSSY_ALPHA.to_vec(),
+        animated(&lossless, 8),
+        animated(WEBP_LOSSY, 1),
+        animated(&[&[0; 12], &WEBP_LOSSY_ALPHA[30..]].concat(), 1),
+        webp_extended(0x0c, (8, 8), &[(b"VP8L", &lossless[20..]), (b"EXIF", b"II*\0"), (b"XMP ", b"")]),
+        transparent,
+        lossless,
+    ];
+    let seeds = seeds.map(Vec::from);
+    samples::mutate::run("a WebP's structure", &seeds, |bytes| {
+        let Ok(structure) = super::read(bytes, 1_000) else { return };
+        if let Pixels::Other { file, is_animation, .. } = &structure.pixels {
+            let decoder = WebPDecoder::new(io::Cursor::new(file)).unwrap();
+            assert_eq!(decoder.dimensions(), (structure.width, structure.height));
+            assert_eq!(decoder.has_animation(), *is_animation);
+        }
+        let target = Target { fit: Fit::Contain, side: 600 };
+        let decoded = catch_unwind(AssertUnwindSafe(|| structure.decode(target)));
+        assert!(!matches!(decoded, Ok(Err(Undecodable::Structure(_)))));
+    });
+}
+
+/// libwebp and `vp8-keyframe` ignore the bit, and image-webp refuses it.
+#[test]
+fn a_reserved_colour_space_matters_only_to_image_webp() {
+    let vp8 = reserved_colour_space(&WEBP_LOSSY[20..]);
+    assert!(cost(&webp_extended(0, (1, 1), &[(b"VP8 ", &vp8)]), 1).is_ok());
+    let alph = &WEBP_LOSSY_ALPHA[38..50];
+    let transparent = webp_extended(0x10, (1, 1), &[(b"ALPH", alph), (b"VP8 ", &vp8)]);
+    assert!(matches!(cost(&transparent, 1), Err(InspectError::Unsupported(..))));
+}
+
+/// Sets the first coded bit. The others are then others too, but the frame happens to stay long enough for its header.
+fn reserved_colour_space(vp8: &[u8]) -> Vec<u8> {
+    let mut vp8 = vp8.to_vec();
+    vp8[10] |= 0x80;
+    vp8
 }

@@ -1,11 +1,6 @@
 //! Any bytes to planes: looks for a panic, a hang, and memory beyond what was promised.
 //!
-//! A case is a WebP, whose first bytes are skipped, so the files of `tests/fixtures` are cases. On a stable compiler:
-//!
-//! ```sh
-//! cd crates/vp8-keyframe/fuzz && mkdir -p corpus/decode
-//! cargo fuzz run --fuzz-dir . --sanitizer none --no-trace-compares decode corpus/decode ../tests/fixtures -- -timeout=10
-//! ```
+//! A case is a WebP, whose first bytes are skipped. To start it: `fuzz/run SECONDS crates/vp8-keyframe`, from the repository's top.
 //!
 //! When it finds something, it says where the file is. Find out what in the file does the harm, and build that by hand in a test
 //! of `tests/frames.rs` that fails. Then mend the code.
