@@ -1,3 +1,54 @@
 //! The three sizes of thumbnail that every image gets.
 
-pub use pictures::Size;
+use std::fmt;
+use std::str::FromStr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Size {
+    /// 100x100 pixels.
+    Small,
+    /// 300x300 pixels.
+    Medium,
+    /// 600x600 pixels.
+    Large,
+}
+
+impl Size {
+    /// From the smallest to the largest.
+    pub const ALL: [Size; 3] = [Size::Small, Size::Medium, Size::Large];
+
+    /// The sides of the squares in pixels, in the order of [`Size::ALL`].
+    pub const SIDES: [u32; 3] = [Size::Small.pixels(), Size::Medium.pixels(), Size::Large.pixels()];
+
+    /// The side of the square, in pixels.
+    pub const fn pixels(self) -> u32 {
+        match self {
+            Size::Small => 100,
+            Size::Medium => 300,
+            Size::Large => 600,
+        }
+    }
+
+    /// The word for it in URLs, object keys and the answer to an upload.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Size::Small => "small",
+            Size::Medium => "medium",
+            Size::Large => "large",
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Size {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Size, ()> {
+        Size::ALL.into_iter().find(|size| size.name() == text).ok_or(())
+    }
+}

@@ -17,6 +17,7 @@ use super::settle::Settlement;
 use crate::domain::format::MAX_IMAGE_BYTES;
 use crate::domain::job::Job;
 use crate::domain::queue::{MAX_RECEIVES, Message};
+use crate::domain::size::Size;
 use crate::domain::store::{Key, StoreError};
 use crate::support::log::{self, Fields};
 use crate::support::metrics::WorkerMetrics;
@@ -108,6 +109,24 @@ impl fmt::Display for JobFailure {
     }
 }
 
+/// Why an image gets the broken picture in place of its thumbnails, now and later.
+#[derive(Debug)]
+enum NoThumbnails {
+    TooLarge(StoreError),
+    Undecodable(Undecodable),
+    Panic,
+}
+
+impl fmt::Display for NoThumbnails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoThumbnails::TooLarge(error) => write!(f, "cannot decode the picture: {error}"),
+            NoThumbnails::Undecodable(error) => error.fmt(f),
+            NoThumbnails::Panic => f.write_str("cannot decode the picture: the decoder panicked"),
+        }
+    }
+}
+
 /// How a job was done, as the log has it.
 #[derive(Clone, Copy)]
 enum Outcome {
@@ -130,7 +149,7 @@ fn make_and_store(
             steps.bytes = original.len();
             make(shared, job, &original, steps)
         }
-        Err(error @ StoreError::TooLarge { .. }) => Err(Undecodable::new(error)),
+        Err(error @ StoreError::TooLarge { .. }) => Err(NoThumbnails::TooLarge(error)),
         // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
         // the store is one that shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
@@ -152,30 +171,32 @@ fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
             let put = move || shared.store.put(&key, bytes).map_err(JobFailure::Store);
             thread::Builder::new().spawn_scoped(scope, put)
         };
-        let puts: Vec<_> = thumbnails.by_size().map(put).collect();
+        let puts: Vec<_> = Size::ALL.into_iter().zip(&thumbnails.files).map(put).collect();
         puts.into_iter()
             .try_for_each(|put| put.map_err(JobFailure::NoThread)?.join().unwrap_or(Err(JobFailure::Panic)))
     })
 }
 
 /// The broken picture in place of one that will never be decoded.
-fn or_broken(job: &Job, made: Result<Thumbnails, Undecodable>) -> (Thumbnails, Outcome) {
+fn or_broken(job: &Job, made: Result<Thumbnails, NoThumbnails>) -> (Thumbnails, Outcome) {
     match made {
         Ok(thumbnails) => (thumbnails, Outcome::Done),
         Err(error) => {
             log::warn("broken_picture", &[("id", &job.id()), ("error", &error)]);
-            (pictures::broken(job.thumbnails), Outcome::Broken)
+            (pictures::broken(job.thumbnails, Size::SIDES), Outcome::Broken)
         }
     }
 }
 
-fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, Undecodable> {
+fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, NoThumbnails> {
     let settings = &shared.settings;
-    let bytes = guard(|| pictures::cost(original, settings.max_pixels))?;
+    let bytes = guard(|| Ok(pictures::cost(original, Size::SIDES, settings.max_pixels)?))?;
     let began = Instant::now();
     let permit = shared.admission.admit(bytes);
     steps.admit = began.elapsed();
-    let made = guard(|| pictures::make(original, job.thumbnails, settings.fit, settings.max_pixels));
+    let made = guard(|| {
+        pictures::thumbnails(original, job.thumbnails, settings.fit, Size::SIDES, settings.max_pixels)
+    });
     drop(permit);
     let thumbnails = made?;
     (steps.decode, steps.encode) = (thumbnails.decode, thumbnails.encode);
@@ -183,8 +204,8 @@ fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Resul
 }
 
 /// A stranger's bytes against a decoder: a panic there is this picture's fault.
-fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Result<T, Undecodable> {
-    catch_unwind(decoder).unwrap_or_else(|_| Err(Undecodable::new("the decoder panicked")))
+fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Result<T, NoThumbnails> {
+    catch_unwind(decoder).map_err(|_| NoThumbnails::Panic)?.map_err(NoThumbnails::Undecodable)
 }
 
 fn retry_seconds(receive_count: u32) -> u32 {
@@ -249,9 +270,9 @@ mod tests {
     fn what_will_never_be_decoded_is_replaced() {
         let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
         let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
-        let (thumbnails, outcome) = or_broken(&job, Err(Undecodable::new("it is torn")));
+        let (thumbnails, outcome) = or_broken(&job, Err(NoThumbnails::Panic));
         assert!(matches!(outcome, Outcome::Broken));
-        assert_eq!(thumbnails.files, pictures::broken(ThumbnailFormat::Jpeg).files);
+        assert_eq!(thumbnails.files, pictures::broken(ThumbnailFormat::Jpeg, Size::SIDES).files);
     }
 
     #[test]

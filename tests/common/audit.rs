@@ -13,6 +13,7 @@ use std::time::Duration;
 use ::pictures::Fit;
 use ::pictures::inspect;
 use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::size::Size;
 use image_sharer::domain::store::{Key, Kind};
 
 use crate::curl::{Reply, Urls, upload};
@@ -190,7 +191,9 @@ impl Audit {
             return made.clone();
         }
         let format = inspect(picture, MAX_PIXELS).expect("a picture").thumbnail_format();
-        let files = ::pictures::make(picture, format, Fit::Cover, MAX_PIXELS).expect("a picture").files;
+        let files = ::pictures::thumbnails(picture, format, Fit::Cover, Size::SIDES, MAX_PIXELS)
+            .expect("a picture")
+            .files;
         for (file, side) in files.iter().zip([100, 300, 600]) {
             assert_eq!(
                 look(file),

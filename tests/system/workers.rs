@@ -12,6 +12,7 @@ use ::pictures::Fit;
 use image_sharer::aws::SqsQueue;
 use image_sharer::domain::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
 use image_sharer::domain::queue::{Depth, Queue};
+use image_sharer::domain::size::Size;
 use jpeg_encoder::{Encoder, ImageBuffer, JpegColorType, SamplingFactor};
 
 use crate::curl::{Urls, curl, upload};
@@ -208,7 +209,9 @@ fn nothing_is_lost(first: &Program, second: &Program, uploads: &[(Urls, &Vec<u8>
     let mut made: BTreeMap<&[u8], [Vec<u8>; 3]> = BTreeMap::new();
     for (urls, original) in uploads {
         let expected = made.entry(original.as_slice()).or_insert_with(|| {
-            let made = ::pictures::make(original, ThumbnailFormat::Jpeg, Fit::Cover, MAX_PIXELS).unwrap();
+            let made =
+                ::pictures::thumbnails(original, ThumbnailFormat::Jpeg, Fit::Cover, Size::SIDES, MAX_PIXELS)
+                    .unwrap();
             for ((_, side), file) in urls.thumbnails().into_iter().zip(&made.files) {
                 assert_eq!(look(file), ("jpg", side, side));
             }

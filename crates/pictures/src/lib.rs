@@ -7,8 +7,8 @@
 //! [`cost`] and [`thumbnails`] are the worker's. An original comes from a stranger, and a small file may ask for a large
 //! machine: so the worker first asks what a decode would hold, and admits the job by that number.
 //!
-//! Each format has one file, which walks the structure of a picture in one place. All of these functions begin with that walk. So what
-//! `inspect` accepts is what `thumbnails` starts from, and only a fault in the coded data can come between them.
+//! Each format has one file, which walks a picture's structure in one place. All of these functions begin with that walk. So
+//! what `inspect` accepts is what `thumbnails` starts from, and only a fault in the coded data can come between them.
 //!
 //! The format is read off the bytes alone. Nothing here does I/O.
 
@@ -104,8 +104,8 @@ fn format_of(bytes: &[u8]) -> Option<Format> {
     }
 }
 
-/// Whether the bytes are a whole picture of a format that is taken, and what its structure says about it. The time it takes grows
-/// with the length of `bytes`, whatever they are. A picture that passes may still fail to decode.
+/// What the structure says about a picture; an error if the bytes are not a whole picture of a format that is accepted. The time
+/// it takes grows with the length of `bytes`, whatever they are. A picture that passes may still fail to decode.
 pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError> {
     Ok(Structure::read(bytes, max_pixels)?.inspected())
 }

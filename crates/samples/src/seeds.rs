@@ -103,7 +103,7 @@ fn raw_png(depth: u8, color: u8, interlace: u8) -> Vec<u8> {
     };
     let adam7 =
         [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
-    let passes = if interlace == 1 { &adam7[..] } else { &[(0, 0, 1, 1)] };
+    let passes: &[(u32, u32, u32, u32)] = if interlace == 1 { &adam7 } else { &[(0, 0, 1, 1)] };
     let mut random = Random::new(u64::from(depth * 8 + color));
     let mut rows = Vec::new();
     for (left, top, across, down) in passes {

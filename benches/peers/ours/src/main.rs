@@ -6,11 +6,11 @@ use std::error::Error;
 use std::fs;
 use std::io::{self, BufRead, Write};
 
-use pictures::inspect;
-use pictures::{Fit, Format, ThumbnailFormat, Thumbnails, make};
+use pictures::{Fit, Format, ThumbnailFormat, Thumbnails, inspect};
 use rustix::time::{ClockId, clock_gettime};
 
 const MAX_PIXELS: u64 = 40_000_000;
+const SIDES: [u32; 3] = [100, 300, 600];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for line in io::stdin().lock().lines() {
@@ -41,17 +41,17 @@ fn time(extension: &str, path: &str, jobs: u32) -> Result<u128, Box<dyn Error>> 
 /// Writes the three files, and answers with their bytes.
 fn write(extension: &str, path: &str, prefix: &str) -> Result<u128, Box<dyn Error>> {
     let original = fs::read(path)?;
-    let files = thumbnails(&original, format(extension, &original)?)?;
+    let thumbnails = thumbnails(&original, format(extension, &original)?)?;
     let mut bytes = 0;
-    for (size, file) in files.by_size() {
-        fs::write(format!("{prefix}.{}.{extension}", size.pixels()), file)?;
+    for (side, file) in SIDES.iter().zip(&thumbnails.files) {
+        fs::write(format!("{prefix}.{side}.{extension}"), file)?;
         bytes += file.len() as u128;
     }
     Ok(bytes)
 }
 
 fn thumbnails(original: &[u8], format: ThumbnailFormat) -> Result<Thumbnails, Box<dyn Error>> {
-    Ok(make(original, format, Fit::Cover, MAX_PIXELS)?)
+    Ok(pictures::thumbnails(original, format, Fit::Cover, SIDES, MAX_PIXELS)?)
 }
 
 /// What the server would settle on. The peers are told by run.py, and this makes sure that they are told the same.
