@@ -82,7 +82,6 @@ fn what_is_accepted_fails_only_in_its_coded_data() {
         transparent,
         lossless,
     ];
-    let seeds = seeds.map(Vec::from);
     samples::mutate::run("a WebP's structure", &seeds, |bytes| {
         let Ok(structure) = super::read(bytes, 1_000) else { return };
         if let Pixels::Other { file, is_animation, .. } = &structure.pixels {
