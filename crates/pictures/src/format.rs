@@ -1,13 +1,13 @@
-//! The image formats that are taken in, and the two that thumbnails are written in.
+//! The image formats that are accepted, and the two that thumbnails are written in.
 //!
-//! A format is always read off the bytes. What a client says about them, in a file name or a Content-Type, is not asked.
+//! The bytes alone decide which format a picture has. A file name and a Content-Type do not count.
 
 /// A format that an upload may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Format {
     /// ITU-T T.81.
     Jpeg,
-    /// RFC 2083 and its successors.
+    /// The W3C's Portable Network Graphics Specification.
     Png,
     /// GIF87a and GIF89a.
     Gif,
@@ -16,7 +16,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// All that are accepted; anything else is refused.
     pub const ALL: [Format; 4] = [Format::Jpeg, Format::Png, Format::Gif, Format::WebP];
 
     /// The extension in URLs and object keys, without the dot.
@@ -45,8 +44,8 @@ impl Format {
     }
 }
 
-/// What an image's three thumbnails are written in. The server settles it from the original's header, before any pixel is
-/// decoded, because the URLs that it answers with carry the extension.
+/// What an image's three thumbnails are written in. The server reads it off the original's structure, before any pixel is
+/// decoded, because the URLs of its answer have the extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ThumbnailFormat {
     /// The original cannot be transparent.
@@ -56,7 +55,6 @@ pub enum ThumbnailFormat {
 }
 
 impl ThumbnailFormat {
-    /// Both.
     pub const ALL: [ThumbnailFormat; 2] = [ThumbnailFormat::Jpeg, ThumbnailFormat::Png];
 }
 

@@ -1,3 +1,13 @@
-//! What the tests of all crates share: pictures that are made and not found, and mutations of any bytes.
+//! What the tests of all crates share: one factory of test pictures, and mutations of any bytes.
+//!
+//! Pictures are made here, so that each says what is in it. They are bytes, and this crate knows none of ours.
 
+// Only tests use this, and a picture that cannot be made is a failure of theirs.
+#![allow(clippy::unwrap_used)]
+
+pub mod largest;
 pub mod mutate;
+pub mod pictures;
+pub mod seeds;
+pub mod small;
+pub mod uploads;
