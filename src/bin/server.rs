@@ -201,7 +201,7 @@ impl Running {
         Ok(Running { server, page })
     }
 
-    /// Tells who has just started it, and looks at a terminal, what to do next. The log is on standard error.
+    /// Tells the person at the terminal what to do next, on standard output. The log is on standard error.
     fn greet(&self, directory: &Path, has_token: bool) {
         let token = if has_token { " -H \"Authorization: Bearer $UPLOAD_TOKEN\"" } else { "" };
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
@@ -227,8 +227,8 @@ impl Running {
     }
 }
 
-/// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much. The
-/// listing is begun before anything is served, so that what is uploaded from now on is not queued twice.
+/// Queues again what an earlier process answered 202 and did not finish, on a thread of its own, since there may be much. The
+/// listing begins before anything is served, so no new upload is queued twice.
 fn requeue_unfinished(
     store: &Arc<LocalStore>,
     queue: &Arc<LocalQueue>,
