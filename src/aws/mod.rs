@@ -27,19 +27,20 @@ use crate::aws::credentials::{CredentialCache, Unavailable, imds, profile};
 use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 
-pub mod client;
+pub mod check;
+mod client;
 pub mod credentials;
 pub mod ec2;
-pub mod endpoint;
+mod endpoint;
 pub mod error;
 #[cfg(test)]
 mod loopback;
-pub mod metadata;
-pub mod resolve;
-pub mod retry;
-pub mod s3;
+mod metadata;
+mod resolve;
+mod retry;
+mod s3;
 pub mod sign;
-pub mod sqs;
+mod sqs;
 
 pub use s3::S3Store;
 pub use sqs::SqsQueue;

@@ -14,7 +14,8 @@ use crate::aws::error::{AttemptError, AwsError};
 use crate::aws::{Aws, endpoint, sign};
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{CACHE_CONTROL, Listing, Store, StoreError};
 use crate::support::log;
 
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
@@ -46,6 +47,12 @@ impl S3Store {
             None => format!("https://{bucket}.s3.{region}.{domain}"),
         };
         Ok(S3Store { client: aws.client.clone(), bucket: bucket.to_string(), base_url })
+    }
+
+    /// Lists one key: unlike HEAD of the bucket, which needs the same permission, its answer says in words what is wrong.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
+        self.client.call(&call).map(drop).map_err(failed)
     }
 
     fn call<'a>(&self, operation: &'static str, method: &'static str, key: &Key) -> AwsCall<'a> {
@@ -150,12 +157,6 @@ impl Store for S3Store {
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let (bucket, base_url) = (self.bucket.clone(), self.base_url.clone());
         Ok(Box::new(listing::Pages::new(self.client.clone(), bucket, base_url, after, page)))
-    }
-
-    /// Lists one key: unlike HEAD of the bucket, which needs the same permission, its answer says in words what is wrong.
-    fn check(&self) -> Result<(), StoreError> {
-        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
-        self.client.call(&call).map(drop).map_err(failed)
     }
 }
 

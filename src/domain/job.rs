@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Kind};
+use crate::domain::key::{Key, Kind};
 
 /// The version that this program writes, and the only one that it reads.
 pub const JOB_VERSION: u64 = 1;

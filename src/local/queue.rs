@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::domain::format::{Format, ThumbnailFormat};
     use crate::domain::image_id::ImageId;
-    use crate::domain::store::Key;
+    use crate::domain::key::Key;
 
     #[test]
     fn a_dead_letter_is_tried_again() {

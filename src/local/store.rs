@@ -11,7 +11,8 @@ use std::vec;
 
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Listed, Listing, Store, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{Listed, Listing, Store, StoreError};
 use crate::support::log;
 
 /// Where files are written before they are renamed. It is emptied at the start.
@@ -159,14 +160,6 @@ impl Store for LocalStore {
             StoreError::Failed(Failure::of_io(format!("list {}", self.root.display()), error))
         })?;
         Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        let path = self.root.join(TEMPORARY).join("check");
-        let written = File::create(&path)
-            .and_then(|mut file| file.write_all(b"check"))
-            .and_then(|()| fs::remove_file(&path));
-        written.map_err(|error| StoreError::Failed(Failure::of_io(path.display(), error)))
     }
 }
 

@@ -7,8 +7,9 @@ use std::fmt;
 
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
+use crate::domain::key::{Key, Kind};
 use crate::domain::size::Size;
-use crate::domain::store::{Key, Kind, Listed};
+use crate::domain::store::Listed;
 
 /// What there is of an image: up to four objects, unless somebody has put others beside them.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,14 +7,13 @@
 //! its directory at each start. [`redrive`] is for jobs that are not lost but wait in the dead-letter queue.
 //!
 //! A job that is queued again while it is already queued, or in progress, does no harm: jobs are idempotent, and one that is done
-//! twice stores the same bytes twice. It costs a worker's time, so what is young is left alone, and the [`pace`] is bounded.
+//! twice stores the same bytes twice. It costs a worker's time, so what is young is left alone, and the [pace](operator::Pace) is bounded.
 //!
 //! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done, or was too young to be.
 //! If the scan waited at the first young one it could never be resumed where uploads go on: there always is one, near the start.
 
-pub mod images;
-pub mod pace;
-pub mod progress;
+mod images;
+pub mod operator;
 pub mod redrive;
 
 use std::error::Error;
@@ -62,9 +61,6 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Settles what the thumbnails of an original are to be from its bytes; `None` if they are no image.
-pub type ThumbnailFormatOf<'a> = &'a dyn Fn(&[u8]) -> Option<ThumbnailFormat>;
-
 /// Queues a job again. False if the process is to stop instead.
 pub type QueueAgain<'a> = &'a mut dyn FnMut(&Job) -> Result<bool, QueueError>;
 
@@ -72,8 +68,6 @@ pub type QueueAgain<'a> = &'a mut dyn FnMut(&Job) -> Result<bool, QueueError>;
 pub struct Scan<'a> {
     /// What is scanned.
     pub store: &'a dyn Store,
-    /// For those without any thumbnail.
-    pub thumbnail_format: ThumbnailFormatOf<'a>,
     /// Originals that were stored at this time or later are left alone.
     pub before: Option<SystemTime>,
     /// Originals in a row that may be unreadable: after one more the scan ends.
@@ -89,14 +83,9 @@ pub struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// A scan that leaves alone only what is no image, and bears any number of originals that cannot be read.
-    pub fn new(
-        store: &'a dyn Store,
-        thumbnail_format: ThumbnailFormatOf<'a>,
-        shutdown: &'a Shutdown,
-    ) -> Scan<'a> {
+    pub fn new(store: &'a dyn Store, shutdown: &'a Shutdown) -> Scan<'a> {
         Scan {
             store,
-            thumbnail_format,
             before: None,
             max_failures: u32::MAX,
             shutdown,
@@ -178,7 +167,7 @@ impl<'a> Scan<'a> {
         match self.store.get(&original.key, MAX_IMAGE_BYTES) {
             Ok(bytes) => {
                 self.failures_in_a_row = 0;
-                (self.thumbnail_format)(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
+                pictures::thumbnail_format(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
             }
             Err(error @ StoreError::Failed(_)) => Err(Left::Failed(error)),
             Err(error) => Err(Left::Alone(error.to_string())),

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::pace::Pace;
+use super::operator::Pace;
 use crate::domain::job::Job;
 use crate::domain::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
 use crate::support::log;

@@ -5,12 +5,12 @@
 //! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
 //! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
-pub mod admit;
+mod admit;
 pub mod heartbeat;
-pub mod memory;
-pub mod receive;
-pub mod run;
-pub mod settle;
+mod memory;
+mod receive;
+mod run;
+mod settle;
 
 use std::io;
 use std::sync::Arc;

@@ -111,7 +111,6 @@ pub(crate) mod store {
     use super::*;
 
     pub(crate) fn checks(store: &dyn Store) {
-        store.check().unwrap();
     }
 
     pub(crate) fn creates_once(store: &dyn Store) {

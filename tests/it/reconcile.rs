@@ -8,7 +8,6 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use ::pictures::thumbnail_format;
 use image::ImageFormat;
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
@@ -17,7 +16,7 @@ use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue};
 use image_sharer::domain::size::Size;
 use image_sharer::domain::store::{Key, Store};
 use image_sharer::local::LocalStore;
-use image_sharer::reconcile::pace::Pace;
+use image_sharer::reconcile::operator::Pace;
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{MAX_FAILURES_IN_A_ROW, Scan};
 use image_sharer::support::shutdown::Shutdown;
@@ -288,7 +287,7 @@ fn originals_that_cannot_be_read() {
     put_unfinished(&store, id(8), b"x");
 
     let mut queued = Vec::new();
-    let mut scan = Scan::new(&store, &thumbnail_format, &shutdown);
+    let mut scan = Scan::new(&store, &shutdown);
     let mut again = |job: &Job| {
         queued.push(job.id());
         Ok(true)
@@ -296,7 +295,7 @@ fn originals_that_cannot_be_read() {
     assert!(scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap());
     assert_eq!((scan.counts.queued, scan.counts.failed, scan.done_to), (2, 7, Some(id(0))));
 
-    let mut scan = Scan::new(&store, &thumbnail_format, &shutdown);
+    let mut scan = Scan::new(&store, &shutdown);
     scan.max_failures = MAX_FAILURES_IN_A_ROW;
     let error = scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains(&id(6).to_string()), "{error}");

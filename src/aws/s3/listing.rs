@@ -15,7 +15,8 @@ use crate::aws::error::xml_element;
 use crate::aws::sign;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Listed, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{Listed, StoreError};
 use crate::support::dates;
 
 /// The most bytes of an answer. A thousand keys of ours take 350 KB; a stranger's may have 1024 bytes, each escaped as six.
