@@ -11,30 +11,24 @@ use crate::domain::size::Size;
 /// Which of an image's four objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// The bytes as they were uploaded.
     Original,
-    /// One of the three that the worker makes.
     Thumbnail(Size),
 }
 
 /// The key of an object, and with `PUBLIC_URL` before it also its URL: `{id}/{original|small|medium|large}.{ext}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The image that the object belongs to.
     pub id: ImageId,
-    /// Which of its objects.
     pub kind: Kind,
-    /// What the object's bytes are; it settles the extension and the Content-Type.
+    /// Decides the extension and the Content-Type.
     pub format: Format,
 }
 
 impl Key {
-    /// The key of an image's original.
     pub fn original(id: ImageId, format: Format) -> Key {
         Key { id, kind: Kind::Original, format }
     }
 
-    /// The key of one of an image's thumbnails.
     pub fn thumbnail(id: ImageId, size: Size, format: ThumbnailFormat) -> Key {
         Key { id, kind: Kind::Thumbnail(size), format: format.into() }
     }

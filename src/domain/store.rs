@@ -18,7 +18,6 @@ pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 /// An object, as a listing has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its key.
     pub key: Key,
     /// When it was stored, to the second at least.
     pub modified: SystemTime,
@@ -29,8 +28,8 @@ pub type Listing = Box<dyn Iterator<Item = Result<Vec<Listed>, StoreError>> + Se
 
 /// Objects by key. One value is shared by all threads.
 pub trait Store: Send + Sync {
-    /// Stores a new object, which must not exist: [`StoreError::Exists`] if it does. A store that cannot promise that
-    /// may overwrite; nothing depends on it but the once-in-a-universe meeting of two ids.
+    /// Stores a new object. If the object exists: [`StoreError::Exists`]. A store that cannot tell may overwrite, since two
+    /// images practically never get the same id.
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Stores an object whether or not it exists. A job may run twice, and then writes the same bytes again.

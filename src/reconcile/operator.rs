@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use super::Counts;
 use crate::support::log;
 
-/// When the next one may go.
+/// Says when the next job may be queued.
 pub struct Pace {
     interval: Duration,
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// So many a second, evenly.
+    /// `per_second` jobs, evenly spaced.
     pub fn new(per_second: NonZeroU32) -> Pace {
         Pace { interval: Duration::from_secs(1) / per_second.get(), next: None }
     }
 
-    /// `count` have just gone: how long to wait until the next may go. Time that passed unused is not made up for.
+    /// How long to wait before the next job, when `count` have just been queued. Time that passed unused is not made up for.
     pub fn rest(&mut self, count: u32, now: Instant) -> Duration {
         let next = self.next.map_or(now, |next| next.max(now)) + self.interval * count;
         self.next = Some(next);
@@ -36,7 +36,6 @@ const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 /// In a log: 360 lines an hour.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When something was last shown.
 pub struct Progress {
     on_terminal: bool,
     shown: Instant,

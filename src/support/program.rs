@@ -10,8 +10,8 @@ use crate::support::log;
 /// The exit status for arguments that are not understood, as of most programs.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs a program: `parse` makes of the arguments what is to be run, or nothing if it does not understand them, and `start`
-/// runs it.
+/// Runs a program: `parse` turns the arguments into something to run, or `None` if it does not understand them, and `start` runs
+/// it.
 pub fn run<R>(
     name: &str,
     help: &str,

@@ -11,7 +11,7 @@ use crate::domain::failure::{Cause, Failure};
 
 /// How long before they expire credentials are fetched again. The metadata service has new ones "at least five minutes prior
 /// to the expiration of the old" (EC2 User Guide, "IAM roles for Amazon EC2").
-const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
+pub const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
 
 /// How long after a fetch the next may come. It keeps a metadata service that fails, or that still has the old credentials,
 /// from being asked before every call. Only the first refusal by AWS is reason to ask again at once.

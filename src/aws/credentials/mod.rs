@@ -1,19 +1,21 @@
 //! Where the access keys come from, and how they are kept fresh.
 //!
-//! The places are those of every AWS SDK, in the same order, so that what works for the aws CLI works here: environment
-//! variables, the shared files, the container endpoint, the instance metadata. Keys from the last two live for hours at
-//! most. They are fetched again before they expire, by one thread while the others go on with the old ones; and when
-//! fetching fails the old ones serve until they have really expired, so a hiccup of the metadata service goes unnoticed.
+//! They are looked for in the same places and in the same order as by every AWS SDK, so what works for the aws CLI works here:
+//! environment variables, the shared files, the container endpoint, the instance metadata. Keys from the last two live for hours
+//! at most. They are fetched again before they expire, by one thread, while the others use the old ones. When fetching fails the
+//! old ones serve until they expire, so a short failure of the metadata service goes unnoticed.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 mod cache;
 mod container;
+mod environment;
 pub mod imds;
 pub(super) mod profile;
 
 pub(super) use cache::CredentialCache;
+pub use cache::REFRESH_EARLY;
 
 use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
@@ -23,11 +25,11 @@ use crate::support::env::Env;
 pub struct Credentials {
     /// Public: it says whose key it is.
     pub access_key_id: String,
-    /// Never sent, never shown; requests are signed with it.
+    /// Never sent and never shown. Requests are signed with it.
     pub secret_access_key: String,
     /// Sent along with temporary credentials.
     pub session_token: Option<String>,
-    /// When they cease to work; none for long-lived ones.
+    /// When they stop working; `None` for long-lived ones.
     pub expires: Option<SystemTime>,
 }
 
@@ -47,7 +49,7 @@ impl Credentials {
     }
 }
 
-/// Without what is secret.
+/// Without the secrets.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -57,18 +59,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why one of the places gave no credentials.
+/// Why a place gave no credentials.
 #[derive(Clone, Debug)]
 pub enum Unavailable {
-    /// Nothing points to this place; the next one is tried. The text says what is missing.
+    /// No setting points to this place. The next place is tried. The text says what is missing.
     Absent(Failure),
-    /// Something points to this place, but it does not work. That is an error, because to go on with whatever another place
-    /// holds would be to act as somebody else.
+    /// A setting points to this place, but it does not work. The next place is not tried: its credentials could be those of
+    /// somebody else.
     Broken(Failure),
 }
 
 impl Unavailable {
-    /// Where the difference does not matter.
+    /// For callers to whom the difference does not matter.
     pub fn into_reason(self) -> Failure {
         match self {
             Unavailable::Absent(reason) | Unavailable::Broken(reason) => reason,
@@ -88,9 +90,9 @@ impl Unavailable {
 pub fn find(env: &Env) -> Result<Credentials, Failure> {
     type Place = fn(&Env) -> Result<Credentials, Unavailable>;
     let places: [Place; 5] = [
-        from_environment,
+        environment::credentials,
         profile::credentials,
-        from_web_identity,
+        environment::refuse_web_identity,
         container::credentials,
         imds::credentials,
     ];
@@ -107,35 +109,6 @@ pub fn find(env: &Env) -> Result<Credentials, Failure> {
         absent.join("; ")
     );
     Err(Failure::new(Cause::Refused, text))
-}
-
-fn from_environment(env: &Env) -> Result<Credentials, Unavailable> {
-    match (env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")) {
-        (Some(id), Some(secret)) => {
-            let mut credentials = Credentials::of_key(id, secret);
-            credentials.session_token = env.get("AWS_SESSION_TOKEN").map(str::to_string);
-            Ok(credentials)
-        }
-        (None, None) => Err(Unavailable::absent("AWS_ACCESS_KEY_ID is not set")),
-        (Some(_), None) => Err(Unavailable::broken(
-            "AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not; set both or neither",
-        )),
-        (None, Some(_)) => Err(Unavailable::broken(
-            "AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not; set both or neither",
-        )),
-    }
-}
-
-/// A token to be exchanged for keys, as EKS mounts it for a service account with a role. The exchange is not made here, and
-/// going on would mean to act as the node.
-fn from_web_identity(env: &Env) -> Result<Credentials, Unavailable> {
-    match env.get("AWS_WEB_IDENTITY_TOKEN_FILE") {
-        None => Err(Unavailable::absent("AWS_WEB_IDENTITY_TOKEN_FILE is not set")),
-        Some(path) => Err(Unavailable::broken(format!(
-            "AWS_WEB_IDENTITY_TOKEN_FILE is {path}, but roles of service accounts are not supported here; use EKS Pod \
-             Identity, which sets AWS_CONTAINER_CREDENTIALS_FULL_URI, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        ))),
-    }
 }
 
 #[cfg(test)]
