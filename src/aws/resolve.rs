@@ -15,13 +15,14 @@ use ureq::http::uri::Authority;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// For how long: about what AWS's name servers allow. Open connections are used whatever the address, so only new ones may go to
-/// one of so long ago.
-pub const REMEMBERED: Duration = Duration::from_secs(5);
+/// About as long as AWS's name servers allow. Only a new connection may go to an address that is this old: open connections are
+/// used whatever the address.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(5);
 
-/// A resolver that asks another one, and for a while not again. There are two hosts, S3's and SQS's, so nothing is forgotten.
+/// A resolver that asks another one, and remembers the answer for a while. There are two hosts, S3's and SQS's, so the memory
+/// needs no limit.
 #[derive(Debug)]
-pub struct RememberingResolver<R> {
+pub(crate) struct RememberingResolver<R> {
     other: R,
     remembered: Duration,
     known: Mutex<HashMap<Authority, Known>>,
@@ -57,7 +58,7 @@ impl<R: Resolver> Resolver for RememberingResolver<R> {
 
 impl<R> RememberingResolver<R> {
     /// Asks `other`, and remembers its answers for so long.
-    pub fn new(other: R, remembered: Duration) -> RememberingResolver<R> {
+    pub(crate) fn new(other: R, remembered: Duration) -> RememberingResolver<R> {
         RememberingResolver { other, remembered, known: Mutex::default() }
     }
 
