@@ -7,8 +7,9 @@ use crate::aws::resolve::name_server::{Asked, NameServer};
 
 /// The text has no name servers; these are added.
 fn conf(text: &str, servers: &[&NameServer]) -> ResolvConf {
-    let name_servers = servers.iter().map(|server| server.address).collect();
-    ResolvConf { name_servers, ..ResolvConf::parse(text) }
+    let mut conf = ResolvConf::parse(text);
+    conf.name_servers = servers.iter().map(|server| server.address).collect();
+    conf
 }
 
 fn look_up_with(host: &str, conf: &ResolvConf, patience: Duration) -> Result<Vec<String>, LookupError> {
@@ -32,9 +33,10 @@ fn both_families_are_asked_for_and_ipv4_comes_first() {
         &["2001:db8::1"], // only IPv6
     ] {
         let server = NameServer::start(move |asked| vec![asked.addresses(addresses)]);
-        assert_eq!(find("s3.example", &[&server]).unwrap(), addresses);
+        // A busy machine may bring the answer about IPv6 too late.
+        assert!((0..20).any(|_| find("s3.example", &[&server]).unwrap() == addresses), "{addresses:?}");
         let asked = server.asked();
-        assert_eq!(asked.iter().map(|asked| asked.is_v6).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(asked.iter().take(2).map(|asked| asked.is_v6).collect::<Vec<_>>(), [false, true]);
         assert_ne!(asked[0].bytes[..2], asked[1].bytes[..2], "ids, which are the same once in 65,536 runs");
     }
 }
