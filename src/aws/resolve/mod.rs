@@ -147,14 +147,15 @@ mod tests {
 
     #[test]
     fn addresses_and_localhost_need_nobody() {
-        for (url, expected) in [
-            ("http://192.0.2.7/", &["192.0.2.7:80"][..]),
+        let cases: [(&str, &[&str]); 6] = [
+            ("http://192.0.2.7/", &["192.0.2.7:80"]),
             ("https://192.0.2.7/", &["192.0.2.7:443"]),
             ("http://[2001:db8::7]:99/", &["[2001:db8::7]:99"]),
             ("https://localhost/", &["127.0.0.1:443", "[::1]:443"]),
             ("http://S3.LocalHost:4566/", &["127.0.0.1:4566", "[::1]:4566"]),
             ("http://localhost.:1/", &["127.0.0.1:1", "[::1]:1"]),
-        ] {
+        ];
+        for (url, expected) in cases {
             let expected: Vec<SocketAddr> = expected.iter().map(|address| address.parse().unwrap()).collect();
             assert_eq!(resolve(url).unwrap(), expected, "{url}");
         }

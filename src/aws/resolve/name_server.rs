@@ -1,7 +1,7 @@
 //! A name server for tests, on loopback: it answers by UDP and TCP what a test tells it to, and keeps what it was asked.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -79,19 +79,8 @@ impl NameServer {
         });
         let asked = server.asked.clone();
         thread::spawn(move || {
-            for mut stream in tcp.incoming().flatten() {
-                let mut length = [0; 2];
-                stream.read_exact(&mut length).unwrap();
-                let mut bytes = vec![0; u16::from_be_bytes(length).into()];
-                stream.read_exact(&mut bytes).unwrap();
-                let question = Asked::new(&bytes, true);
-                asked.lock().unwrap().push(question.clone());
-                for message in answer(&question) {
-                    stream.write_all(&(message.len() as u16).to_be_bytes()).unwrap();
-                    // In pieces, as a network may bring it.
-                    message.chunks(100).for_each(|piece| stream.write_all(piece).unwrap());
-                }
-            }
+            // A client that leaves early is none of the server's business.
+            tcp.incoming().flatten().for_each(|stream| drop(serve_tcp(stream, &asked, &*answer)));
         });
         server
     }
@@ -111,6 +100,25 @@ impl NameServer {
     pub(super) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
+}
+
+fn serve_tcp(
+    mut stream: TcpStream,
+    asked: &Mutex<Vec<Asked>>,
+    answer: &dyn Fn(&Asked) -> Vec<Vec<u8>>,
+) -> io::Result<()> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut bytes = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut bytes)?;
+    let question = Asked::new(&bytes, true);
+    asked.lock().unwrap().push(question.clone());
+    for message in answer(&question) {
+        stream.write_all(&(message.len() as u16).to_be_bytes())?;
+        // In pieces, as a network may bring it.
+        message.chunks(100).try_for_each(|piece| stream.write_all(piece))?;
+    }
+    Ok(())
 }
 
 /// The same port for both.
