@@ -86,14 +86,17 @@ fn what_is_too_old_or_denied_does_not_serve() {
     assert!(cache.get("sqs", soon()).is_err());
 }
 
+/// What a look-up is to find.
+type Told = Result<u8, Cause>;
+
 /// Says that it was asked, and answers when it is told to.
 struct Slow {
     asked: SyncSender<Instant>,
-    go: Mutex<Receiver<Result<u8, Cause>>>,
+    go: Mutex<Receiver<Told>>,
 }
 
 impl Slow {
-    fn cache(remembered: Duration) -> (Arc<Cache<Slow>>, Receiver<Instant>, SyncSender<Result<u8, Cause>>) {
+    fn cache(remembered: Duration) -> (Arc<Cache<Slow>>, Receiver<Instant>, SyncSender<Told>) {
         let (asked, was_asked) = mpsc::sync_channel(100);
         let (tell, go) = mpsc::sync_channel(100);
         let slow = Slow { asked, go: Mutex::new(go) };

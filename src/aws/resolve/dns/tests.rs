@@ -80,7 +80,8 @@ fn an_answer_that_does_not_fit_is_asked_for_by_tcp() {
 
 #[test]
 fn nonsense_by_tcp_is_a_failure_of_the_server() {
-    let nonsense: [fn(&Asked) -> Vec<Vec<u8>>; 4] =
+    type Answering = fn(&Asked) -> Vec<Vec<u8>>;
+    let nonsense: [Answering; 4] =
         [|asked| vec![asked.truncated()], |_| vec![vec![0xFF; 300]], |_| vec![Vec::new()], |_| Vec::new()];
     for answer in nonsense {
         let server = NameServer::start(move |asked| match asked.by_tcp {
