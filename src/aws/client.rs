@@ -12,13 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
 use crate::aws::error::{self, AttemptError, AwsError, ErrorAnswer};
-use crate::aws::resolve::{REMEMBERED, RememberingResolver};
+use crate::aws::resolve::HostResolver;
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
 use crate::domain::failure::{Cause, Failure};
@@ -110,9 +109,8 @@ impl Client {
             .max_redirects_will_error(false)
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
-        let resolver = RememberingResolver::new(DefaultResolver::default(), REMEMBERED);
         Client {
-            agent: Agent::with_parts(config.build(), DefaultConnector::default(), resolver),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new()),
             region: region.to_string(),
             credentials,
             clock_skew_seconds: AtomicI64::new(0),

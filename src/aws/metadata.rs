@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::aws::client::cause_of;
 use crate::aws::credentials::Credentials;
+use crate::aws::resolve::HostResolver;
 use crate::domain::failure::{Cause, Failure};
 use crate::support::dates;
 
@@ -49,7 +51,7 @@ pub(crate) fn request(
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None);
-    let agent = config.build().new_agent();
+    let agent = Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new());
     let mut attempt = 1;
     loop {
         let answer = request_once(&agent, method, url, headers);

@@ -5,6 +5,7 @@
 //! [`crate::aws`].
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::support::env::{self, Env};
 use crate::support::log::Level;
@@ -26,7 +27,7 @@ const LARGEST_WORKER_JOBS: u64 = 1024;
 /// The settings of `server` and `worker`.
 #[derive(Debug)]
 pub struct Config {
-    /// `LISTEN`: the server's address and port; port 0 lets the system choose.
+    /// `LISTEN`: the server's IP address and port; port 0 lets the system choose.
     pub listen: String,
     /// `PUBLIC_URL`: what comes before an object's key in its URL, without a slash at the end.
     pub public_url: Option<String>,
@@ -46,7 +47,7 @@ pub struct Config {
     pub page: bool,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
-    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an address and a port; none by default.
+    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an IP address and a port; none by default.
     pub metrics_listen: Option<String>,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
     pub log: Level,
@@ -180,7 +181,7 @@ impl Config {
     }
 
     /// `PUBLIC_URL`, or this server itself if it is reached at the address that it listens on.
-    pub fn local_public_url(&self, listening: std::net::SocketAddr) -> Result<String, ConfigError> {
+    pub fn local_public_url(&self, listening: SocketAddr) -> Result<String, ConfigError> {
         match &self.public_url {
             Some(url) => Ok(url.clone()),
             None if listening.ip().is_unspecified() => Err(PUBLIC_URL.missing()),
@@ -215,9 +216,13 @@ fn parse_upload_token(text: &str) -> Option<Secret> {
     ((16..=256).contains(&text.len()) && text.bytes().all(sound)).then(|| Secret::new(text))
 }
 
+/// Of names only `localhost` is taken. To look another one up here is not worth it: who listens knows the address.
 fn parse_listen(text: &str) -> Option<String> {
-    let (host, port) = text.rsplit_once(':')?;
-    port.parse::<u16>().ok().filter(|_| !host.is_empty()).map(|_| text.to_owned())
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    address.parse::<SocketAddr>().is_ok().then_some(address)
 }
 
 fn parse_public_url(text: &str) -> Option<String> {
@@ -290,10 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn localhost_is_an_address() {
+        let config = read(&[("LISTEN", "localhost:8080"), ("METRICS_LISTEN", "localhost:0")]).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080");
+        assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (variable, value) in [
             ("LISTEN", "8080"),
             ("LISTEN", "localhost:http"),
+            ("LISTEN", "images.example.com:80"),
+            ("LISTEN", ":8080"),
+            ("METRICS_LISTEN", "metrics:9100"),
             ("PUBLIC_URL", "images.example.com"),
             ("PUBLIC_URL", "https://a b"),
             ("IMAGES_BUCKET", "My_Images"),
