@@ -7,27 +7,27 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use gate::reachable;
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::domain::job::Job;
 use image_sharer::domain::queue::{Queue, QueueError};
 use image_sharer::domain::store::Store;
 use image_sharer::local::{LocalQueue, LocalStore};
 use image_sharer::reconcile::{self, Scan};
-use image_sharer::server::Server;
 use image_sharer::server::api::Api;
 use image_sharer::server::page::{self, Page};
+use image_sharer::server::{Server, socket_places};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
 use image_sharer::support::metrics::{Registry, ServerMetrics, WorkerMetrics};
-use image_sharer::support::networks::reachable;
-use image_sharer::support::shutdown::Shutdown;
+use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
 use image_sharer::support::{check, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
 use pictures::thumbnail_format;
@@ -51,7 +51,7 @@ Settings are environment variables:
 * IMAGES_BUCKET    the S3 bucket
 * JOBS_QUEUE_URL   the SQS queue
   MAX_PIXELS       the most that an image may have                   40000000
-  UPLOAD_TOKEN     what uploads must bear in Authorization               none
+  UPLOAD_TOKEN     the token that uploads need in Authorization          none
   TRUSTED_PROXIES  addresses whose X-Forwarded-For is believed           none
   PAGE             on or off: a page to share from, at /app                on
   WORKER_JOBS      with --local, jobs in hand at a time       8 for each core
@@ -85,27 +85,8 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     let config = Config::read(&env)?;
     log::set_level(config.log);
     match run {
-        Run::Local(directory) => serve_local(&config, &directory),
-        Run::Aws => {
-            let public_url = config.required_public_url()?.to_owned();
-            let (bucket, queue_url) = config.bucket_and_queue()?;
-            let aws = Aws::new(env, queue_url)?;
-            let mut registry = Registry::default();
-            let server_metrics = ServerMetrics::register(&mut registry);
-            let api = Api {
-                store: Arc::new(S3Store::new(&aws, bucket)?),
-                queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
-                page: config.page.then(|| Page::showing(&public_url)),
-                public_url,
-                max_pixels: config.max_pixels,
-                upload_token: config.upload_token.clone(),
-                serves_objects: false,
-                metrics: server_metrics.into(),
-            };
-            let listener = listen(&config)?;
-            metrics::start(config.metrics_listen.as_deref(), registry)?;
-            serve(&config, listener, api, None, &Shutdown::on_signals()?)
-        }
+        Run::Local(directory) => serve_local(&config, &env, &directory),
+        Run::Aws => serve_on_aws(&config, env),
         Run::Check => {
             config.required_public_url()?;
             let (bucket, queue_url) = config.bucket_and_queue()?;
@@ -118,6 +99,64 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
             ))
         }
     }
+}
+
+fn serve_on_aws(config: &Config, env: Env) -> Result<ExitCode, Box<dyn Error>> {
+    let public_url = config.required_public_url()?.to_owned();
+    let (bucket, queue_url) = config.bucket_and_queue()?;
+    let aws = Aws::new(env.clone(), queue_url)?;
+    let mut registry = Registry::default();
+    let api = Api {
+        store: Arc::new(S3Store::new(&aws, bucket)?),
+        queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
+        page: config.page.then(|| Page::showing(&public_url)),
+        public_url,
+        max_pixels: config.max_pixels,
+        upload_token: config.upload_token.clone(),
+        serves_objects: false,
+        metrics: ServerMetrics::register(&mut registry).into(),
+    };
+    let listener = listen(config)?;
+    metrics::start(config.metrics_listen.as_deref(), registry)?;
+    Running::start(config, &env, listener, api, &Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?)?.serve()
+}
+
+/// The server and a worker in one process, on a directory and a queue in memory.
+fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
+    let store = Arc::new(LocalStore::open(directory)?);
+    let queue = Arc::new(LocalQueue::default());
+    let listener = listen(config)?;
+    let public_url = config.local_public_url(listener.local_addr()?)?;
+    let mut registry = Registry::default();
+    let api = Api {
+        store: store.clone(),
+        queue: queue.clone(),
+        page: config.page.then(|| Page::showing(&public_url)),
+        public_url,
+        max_pixels: config.max_pixels,
+        upload_token: config.upload_token.clone(),
+        serves_objects: true,
+        metrics: ServerMetrics::register(&mut registry).into(),
+    };
+    let worker_metrics = WorkerMetrics::register(&mut registry);
+    metrics::start(config.metrics_listen.as_deref(), registry)?;
+    requeue_unfinished(&store, &queue, &shutdown)?;
+    let running = Running::start(config, env, listener, api, &shutdown)?;
+    running.greet(directory, config.upload_token.is_some());
+
+    let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
+    let worker_queue = queue.clone();
+    let worker = thread::Builder::new().name("worker".into()).spawn(move || {
+        let worked = work(store, worker_queue, settings, shutdown.clone(), worker_metrics, Until::Stopped);
+        shutdown.request(); // without a worker there is nothing to serve for
+        worked
+    })?;
+    // After an error the process does not wait for the worker, which may hang on the same disk.
+    let code = running.serve()?;
+    queue.close();
+    worker.join().map_err(|_| "the worker panicked")??;
+    Ok(code)
 }
 
 fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
@@ -136,96 +175,60 @@ fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
     })
 }
 
-/// `local` is the directory that the images are kept in, if it is one.
-fn serve(
-    config: &Config,
-    listener: TcpListener,
-    api: Api,
-    local: Option<&Path>,
-    shutdown: &Shutdown,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let public_url = api.public_url.clone();
-    let has_page = api.page.is_some();
-    let server = Server::start(listener, config.trusted_proxies.clone(), api)?;
-    let address = server.address();
-    let mut said: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
-    let page = format!("http://{}{}", reachable(address), page::PATH);
-    if has_page {
-        said.push(("page", &page));
-    }
-    log::info("serving", &said);
-    if let Some(directory) = local {
-        greet(reachable(address), directory, config.upload_token.is_some(), has_page.then_some(&page));
-    }
-    shutdown.wait();
-    let finished = server.drain();
-    log::info("stopped", &[("finished", &finished)]);
-    Ok(ExitCode::SUCCESS)
+/// A server that has begun to serve.
+struct Running {
+    server: Server,
+    /// The URL of the page to share from, if there is one.
+    page: Option<String>,
 }
 
-/// What to do next, for who has just started it and looks at a terminal. The log is on standard error.
-fn greet(address: SocketAddr, directory: &Path, has_token: bool, page: Option<&String>) {
-    let token = if has_token { " -H \"Authorization: Bearer $UPLOAD_TOKEN\"" } else { "" };
-    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    program::print(&format!(
-        "Images are kept in {}. Ctrl-C stops the server. Share one:",
-        directory.display()
-    ));
-    program::print(&format!(
-        "  curl -F image=@cat.jpg -H 'Accept: application/json'{token} http://{address}/"
-    ));
-    if let Some(page) = page {
-        program::print(&format!("Or in a browser: {page}"));
+impl Running {
+    fn start(
+        config: &Config,
+        env: &Env,
+        listener: TcpListener,
+        api: Api,
+        shutdown: &Shutdown,
+    ) -> Result<Running, Box<dyn Error>> {
+        let (public_url, has_page) = (api.public_url.clone(), api.page.is_some());
+        let proxies = config.trusted_proxies.clone();
+        let server = Server::start(listener, proxies, &socket_places(env), api, shutdown)?;
+        let address = server.address();
+        let page = has_page.then(|| format!("http://{}{}", reachable(address), page::PATH));
+        let mut fields: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
+        fields.extend(page.iter().map(|page| ("page", page as &dyn Display)));
+        log::info("serving", &fields);
+        Ok(Running { server, page })
+    }
+
+    /// Tells the person at the terminal what to do next, on standard output. The log is on standard error.
+    fn greet(&self, directory: &Path, has_token: bool) {
+        let token = if has_token { " -H \"Authorization: Bearer $UPLOAD_TOKEN\"" } else { "" };
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+        let address = reachable(self.server.address());
+        program::print(&format!(
+            "Images are kept in {}. Ctrl-C stops the server. Share one:",
+            directory.display()
+        ));
+        program::print(&format!(
+            "  curl -F image=@cat.jpg -H 'Accept: application/json'{token} http://{address}/"
+        ));
+        if let Some(page) = &self.page {
+            program::print(&format!("Or in a browser: {page}"));
+        }
+    }
+
+    /// Serves until it is to stop, then drains. Fails if the server cannot go on.
+    fn serve(self) -> Result<ExitCode, Box<dyn Error>> {
+        self.server.wait()?;
+        let finished = self.server.drain();
+        log::info("stopped", &[("finished", &finished)]);
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The server and a worker in one process, on a directory and a queue in memory.
-fn serve_local(config: &Config, directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
-    let shutdown = Shutdown::on_signals()?;
-    let store = Arc::new(LocalStore::open(directory)?);
-    let queue = Arc::new(LocalQueue::default());
-    let listener = listen(config)?;
-    let public_url = config.local_public_url(listener.local_addr()?)?;
-    let mut registry = Registry::default();
-    let server_metrics = ServerMetrics::register(&mut registry);
-    let worker_metrics = WorkerMetrics::register(&mut registry);
-    metrics::start(config.metrics_listen.as_deref(), registry)?;
-    requeue_unfinished(&store, &queue, &shutdown)?;
-
-    let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
-    let (worker_store, worker_queue, worker_shutdown) = (store.clone(), queue.clone(), shutdown.clone());
-    let worker = thread::Builder::new().name("worker".into()).spawn(move || {
-        let worked = work(
-            worker_store,
-            worker_queue,
-            settings,
-            worker_shutdown.clone(),
-            worker_metrics,
-            Until::Stopped,
-        );
-        worker_shutdown.request(); // without a worker there is nothing to serve for
-        worked
-    })?;
-
-    let api = Api {
-        store,
-        queue: queue.clone(),
-        page: config.page.then(|| Page::showing(&public_url)),
-        public_url,
-        max_pixels: config.max_pixels,
-        upload_token: config.upload_token.clone(),
-        serves_objects: true,
-        metrics: server_metrics.into(),
-    };
-    let code = serve(config, listener, api, Some(directory), &shutdown);
-    shutdown.request(); // it may be that serving could not begin
-    queue.close();
-    worker.join().map_err(|_| "the worker panicked")??;
-    code
-}
-
-/// What an earlier process answered 202 and did not finish is queued again, from a thread of its own: there may be much. The
-/// listing is begun before anything is served, so that what is uploaded from now on is not queued twice.
+/// Queues again what an earlier process answered 202 and did not finish, on a thread of its own, since there may be much. The
+/// listing begins before anything is served, so no new upload is queued twice.
 fn requeue_unfinished(
     store: &Arc<LocalStore>,
     queue: &Arc<LocalQueue>,

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,7 +25,7 @@ use image_sharer::reconcile::{self, Scan};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
 use image_sharer::support::metrics::{Registry, WorkerMetrics};
-use image_sharer::support::shutdown::Shutdown;
+use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
 use image_sharer::support::{check, descriptors, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
 use pictures::thumbnail_format;
@@ -148,7 +148,7 @@ fn store_and_queue(env: &Env, config: &Config) -> Result<(S3Store, SqsQueue), Bo
 
 /// Success if all was looked at, whatever was left alone.
 fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let (mut pace, mut progress) = (Pace::new(again.per_second), Progress::on_stderr());
     let mut scan = Scan::new(store, &thumbnail_format, &shutdown);
     scan.before = SystemTime::now().checked_sub(again.older_than).filter(|_| !again.older_than.is_zero());
@@ -181,7 +181,7 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
 
 /// Success if all jobs went back, whatever else is in the dead-letter queue.
 fn redrive(again: &Again, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let dead = queue.dead_letters()?;
     let mut redrive = Redrive::default();
     let finished = redrive.run(&dead, queue, &mut Pace::new(again.per_second), &shutdown);
@@ -208,7 +208,7 @@ fn work_until(
     let mut registry = Registry::default();
     let worker_metrics = WorkerMetrics::register(&mut registry);
     metrics::start(config.metrics_listen.as_deref(), registry)?;
-    let shutdown = Shutdown::on_signals()?;
+    let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let interruption = Interruption::watch(env, shutdown.clone())?;
     let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, worker_metrics, until)?;
     log::info("stopped", &[("finished", &finished)]);

@@ -1,62 +1,81 @@
-//! The first half of the pipeline, from a POST to a queued job, a file a step: the [gate] takes requests in, [head] reads what
-//! each begins with, and the [api] finds the image in the body ([multipart]), makes sure of it ([inspect](mod@inspect)), stores
-//! it, queues its job and answers. The [worker](crate::worker) does the rest.
+//! The first half of the pipeline, from a POST to a queued job. Behind the [gate] it is an ordinary tiny_http program: threads
+//! take requests from `recv()`, read the body, and respond.
+//!
+//! A reader may follow one upload: [api] takes the request, routes.rs says what it is for, upload.rs finds the image in the body
+//! ([multipart]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
+//! [worker](crate::worker) does the rest. objects.rs and [page] serve what a browser asks for; limits.rs has all limits with
+//! their reasons, and hooks.rs turns what the gate says into log lines and numbers.
 
+mod answer;
 pub mod api;
-pub mod gate;
-pub mod head;
-pub mod multipart;
+mod hooks;
+mod limits;
+mod multipart;
+mod objects;
 pub mod page;
-pub mod refusal;
+mod refusal;
+mod request;
+mod routes;
+mod upload;
 
-use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+
+use gate::{Gate, Networks, PrivateSocket, SocketDirectory};
 
 use api::Api;
-use gate::{Bodies, Gate};
+use hooks::{Failed, Hooks};
+use limits::{DRAIN_TIMEOUT, HANDLERS, gate_limits};
 
-use crate::domain::image_id::ImageId;
-use crate::support::log;
-use crate::support::networks::Networks;
+pub use hooks::ServerError;
+pub use limits::MAX_CONNECTIONS;
 
-/// What every answer is said to come from.
-const SERVER: &str = "my-little-image-sharer";
-
-/// How long requests in hand may take to finish once the server is told to stop. An upload that has just begun takes 20
-/// seconds for its body at most, and some milliseconds for a store and a queue that are well. Their worst is 40 s more: a client
-/// that is cut off then has no answer, and comes again.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::support::descriptors;
+use crate::support::env::Env;
+use crate::support::shutdown::Shutdown;
 
 /// A running server.
 pub struct Server {
     gate: Gate,
-    private_socket: PrivateSocket,
+    failed: Arc<Failed>,
+    socket_directory: SocketDirectory,
 }
 
 impl Server {
-    /// Listens on `listener` and serves until [`drain`](Server::drain). What `trusted` proxies say of their clients is believed.
-    pub fn start(listener: TcpListener, trusted: Networks, api: Api) -> io::Result<Server> {
-        let private_socket = PrivateSocket::new()?;
-        let path = private_socket.path();
-        let inner = tiny_http::Server::http_unix(&path)
-            .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        let (inner, api, bodies) = (Arc::new(inner), Arc::new(api), Arc::new(Bodies::default()));
-        for number in 0..gate::HANDLERS {
-            let (inner, api, bodies) = (inner.clone(), api.clone(), bodies.clone());
+    /// Listens on `listener` and serves until [`drain`](Server::drain). What `trusted_proxies` say of their clients is believed.
+    /// The private socket goes to the first of `socket_places` that can be used. If the server cannot go on, it requests the
+    /// shutdown.
+    pub fn start(
+        listener: TcpListener,
+        trusted_proxies: Networks,
+        socket_places: &[PathBuf],
+        api: Api,
+        shutdown: &Shutdown,
+    ) -> io::Result<Server> {
+        let limits = gate_limits(descriptors::raise_limit())?;
+        let PrivateSocket { listener: private_listener, directory } =
+            PrivateSocket::bind("image-sharer", socket_places).map_err(io::Error::other)?;
+        let (api, failed) = (Arc::new(api), Arc::new(Failed::new(shutdown.clone())));
+        let inner = tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?;
+        let inner = Arc::new(inner);
+        for number in 0..HANDLERS {
+            let (inner, api, failed) = (inner.clone(), api.clone(), failed.clone());
             thread::Builder::new()
                 .name(format!("handler-{number}"))
-                .spawn(move || handle_all(&inner, &api, &bodies))?;
+                .spawn(move || handle_all(&inner, &api, &failed))?;
         }
-        let metrics = api.metrics.clone();
-        let check_head = Box::new(move |head: &head::Head| api.check_head(head));
-        let gate = Gate::open(listener, trusted, path, check_head, bodies, metrics)?;
-        Ok(Server { gate, private_socket })
+        let settings = gate::Settings {
+            limits,
+            trusted_proxies,
+            passed_on: request::HEADERS,
+            private_socket: directory.path(),
+            hooks: Arc::new(Hooks { api, failed: failed.clone() }),
+        };
+        let gate = Gate::open(listener, settings)?;
+        Ok(Server { gate, failed, socket_directory: directory })
     }
 
     /// The address that is listened on.
@@ -64,53 +83,37 @@ impl Server {
         self.gate.address()
     }
 
+    /// Waits until the shutdown is requested. Fails if the server requested it because it cannot go on.
+    pub fn wait(&self) -> Result<(), ServerError> {
+        self.failed.wait()
+    }
+
     /// Stops taking requests and finishes those in hand. Says whether all were finished in time.
     pub fn drain(self) -> bool {
         let finished = self.gate.drain(DRAIN_TIMEOUT);
-        drop(self.private_socket);
+        drop(self.socket_directory);
         finished
     }
 }
 
-/// One of the pool's threads. tiny_http's own failure is the end of the process: its accept loop does not come back.
-fn handle_all(inner: &tiny_http::Server, api: &Api, bodies: &Bodies) {
+/// One of the pool's threads. It ends when tiny_http does.
+fn handle_all(inner: &tiny_http::Server, api: &Api, failed: &Failed) {
     loop {
         match inner.recv() {
-            Ok(request) => api.handle(request, bodies),
-            Err(error) => {
-                log::error("private_socket_failed", &[("error", &error)]);
-                std::process::exit(1);
-            }
+            Ok(request) => api.handle(request),
+            Err(error) => return failed.report(ServerError::Inner(error)),
         }
     }
 }
 
-/// The socket between the gate and tiny_http: a file in a directory that only this user can enter, removed when dropped.
-struct PrivateSocket {
-    directory: PathBuf,
+/// Where the private socket may be, the best place first. `XDG_RUNTIME_DIR` is none of them: it goes when the user logs out,
+/// and a server may stay.
+pub fn socket_places(env: &Env) -> Vec<PathBuf> {
+    let set = ["RUNTIME_DIRECTORY", "TMPDIR"].into_iter().filter_map(|variable| env.get(variable));
+    // A container whose root is read-only still has /dev/shm.
+    let usual = ["/tmp", "/dev/shm", "."];
+    set.chain(usual).map(PathBuf::from).collect()
 }
 
-impl PrivateSocket {
-    fn new() -> io::Result<PrivateSocket> {
-        let temporary = std::env::temp_dir();
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", temporary.display()));
-        fs::create_dir_all(&temporary).map_err(named)?; // a bare root directory has none
-        // A socket's path may have some 100 characters, of which a Mac's temporary directory takes half.
-        let random: String = ImageId::random()?.to_string().chars().take(12).collect();
-        let directory = temporary.join(format!("image-sharer-{random}"));
-        DirBuilder::new().mode(0o700).create(&directory).map_err(named)?;
-        Ok(PrivateSocket { directory })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.join("s")
-    }
-}
-
-impl Drop for PrivateSocket {
-    fn drop(&mut self) {
-        // What is left behind in a temporary directory does no harm.
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! Finds the picture in a multipart/form-data body (RFC 7578), whose framing is that of RFC 2046, section 5.1.
 //!
-//! The gate has read the whole body into memory, so this borrows from it and copies nothing. It is strict where two
-//! readers could understand a body differently (boundaries, line ends, names), and takes whatever browsers and curl write
-//! into a file name, which is never used. A body that is over a limit is answered "too large", whatever else is wrong with
-//! it: so it is read to its end before an error is chosen.
+//! The whole body is in memory, so this borrows from it and copies nothing. It is strict where two readers could understand a
+//! body differently (boundaries, line ends, names). It takes whatever browsers and curl write into a file name, which is never
+//! used. A body over a limit is answered "too large", whatever else is wrong with it; so the body is read to its end before an
+//! error is chosen.
 
 use std::fmt;
 
@@ -14,22 +14,22 @@ use crate::domain::format::MAX_IMAGE_BYTES;
 #[cfg(test)]
 mod tests;
 
-/// All other fields together. They are ignored; this is room for what a web page's form sends along.
-pub const MAX_OTHER_BYTES: usize = 65_536;
+/// All fields but `image` together. They are ignored; a web page's form may send some along.
+pub(super) const MAX_OTHER_BYTES: usize = 65_536;
 
-/// Far more fields than a form around one picture has.
-pub const MAX_PARTS: usize = 64;
+/// A form around one picture has far fewer fields.
+pub(super) const MAX_PARTS: usize = 64;
 
-/// A part's header fields. A file name of 255 characters, each percent-encoded from three bytes of UTF-8 and given twice,
-/// as `filename` and `filename*`, takes 4,590 bytes.
-pub const MAX_PART_HEADER_BYTES: usize = 8_192;
+/// The header fields of one part. They hold a file name of 255 characters, each percent-encoded from three bytes of UTF-8, twice,
+/// as `filename` and `filename*`: that takes 4,590 bytes.
+pub(super) const MAX_PART_HEADER_BYTES: usize = 8_192;
 
-/// RFC 2046, section 5.1.1.
+/// RFC 2046, section 5.1.1, allows no more.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Why a body gives no picture. `Display` is a sentence for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MultipartError {
+pub(super) enum MultipartError {
     /// The Content-Type is another one, or does not parse.
     NotMultipart,
     /// The Content-Type has no boundary, two of them, or one that RFC 2046 does not allow.
@@ -38,29 +38,22 @@ pub enum MultipartError {
     NoParts,
     /// The body ends before its closing boundary.
     CutShort,
-    /// There are over [`MAX_PARTS`] parts.
     TooManyParts,
-    /// A part has over [`MAX_PART_HEADER_BYTES`] of header fields.
     PartHeadersTooLarge,
     /// A part's header fields do not parse, or do not give the part exactly one name.
     PartHeaders,
-    /// No field is named `image`.
     NoImage,
-    /// More than one field is named `image`.
     TwoImages,
-    /// The `image` field holds nothing.
     EmptyImage,
-    /// The `image` field is encoded, in base64 for one.
+    /// The `image` field is encoded, for example in base64.
     Encoded,
-    /// The picture has over [`MAX_IMAGE_BYTES`].
     ImageTooLarge,
-    /// The other fields have over [`MAX_OTHER_BYTES`].
     OthersTooLarge,
 }
 
 impl MultipartError {
     /// The HTTP status that answers it: 413 or 400.
-    pub fn status(self) -> u16 {
+    pub(super) fn status(self) -> u16 {
         match self {
             MultipartError::ImageTooLarge | MultipartError::OthersTooLarge => 413,
             _ => 400,
@@ -124,8 +117,8 @@ impl std::error::Error for MultipartError {}
 
 /// The bytes of the field named `image`, with or without a file name, given the request's Content-Type and its whole body.
 /// The time it takes grows with the body's length, whatever is in it.
-pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
-    let form = form(boundary(content_type)?, body)?;
+pub(super) fn find_image<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], MultipartError> {
+    let form = parse_form(parse_boundary(content_type)?, body)?;
     if form.largest_image_bytes > MAX_IMAGE_BYTES {
         return Err(MultipartError::ImageTooLarge);
     }
@@ -146,12 +139,12 @@ pub fn image_field<'a>(content_type: &str, body: &'a [u8]) -> Result<&'a [u8], M
 }
 
 /// The boundary that a Content-Type gives, which must be made of RFC 2046's `bchars`.
-fn boundary(content_type: &str) -> Result<&str, MultipartError> {
+fn parse_boundary(content_type: &str) -> Result<&str, MultipartError> {
     let (media_type, rest) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !media_type.trim_ascii().eq_ignore_ascii_case("multipart/form-data") {
         return Err(MultipartError::NotMultipart);
     }
-    let value = one_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
+    let value = find_parameter(rest.as_bytes(), "boundary").ok_or(MultipartError::Boundary)?;
     let legal = |&byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
     if value.is_empty()
         || value.len() > MAX_BOUNDARY_BYTES
@@ -169,7 +162,7 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-/// What all parts come to.
+/// All parts of a body, added up.
 #[derive(Default)]
 struct Form<'a> {
     image: Option<Part<'a>>,
@@ -196,11 +189,11 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is let be.
-fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
+/// Reads the body's parts, by RFC 2046, section 5.1.1. What comes before the first delimiter and after the last is ignored.
+fn parse_form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> {
     let line = format!("\r\n--{boundary}");
     let delimiter = memmem::Finder::new(&line);
-    let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(after_delimiter);
+    let opens_body = body.strip_prefix(line.trim_start().as_bytes()).and_then(read_delimiter_end);
     let after_preamble = || split_at_delimiter(&delimiter, body).map(|(_preamble, after)| after);
     let mut next = opens_body.or_else(after_preamble).ok_or(MultipartError::NoParts)?;
     let mut form = Form::default();
@@ -214,7 +207,7 @@ fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> 
             form.refuse(MultipartError::CutShort);
             (rest, After::Close)
         });
-        match part(bytes) {
+        match parse_part(bytes) {
             Ok(part) => form.add(part),
             Err(error) => form.refuse(error),
         }
@@ -223,22 +216,22 @@ fn form<'a>(boundary: &str, body: &'a [u8]) -> Result<Form<'a>, MultipartError> 
     Ok(form)
 }
 
-/// What a delimiter line turns out to begin.
+/// What follows a delimiter line.
 enum After<'a> {
     Part(&'a [u8]),
     Close,
 }
 
-/// What comes before the next delimiter, and after it. Bytes that only begin like the delimiter are no delimiter.
+/// The bytes before the next delimiter, and those after it. Bytes that only begin like a delimiter are none.
 fn split_at_delimiter<'a>(delimiter: &memmem::Finder<'_>, bytes: &'a [u8]) -> Option<(&'a [u8], After<'a>)> {
     delimiter.find_iter(bytes).find_map(|at| {
-        let after = after_delimiter(bytes.get(at + delimiter.needle().len()..)?)?;
+        let after = read_delimiter_end(bytes.get(at + delimiter.needle().len()..)?)?;
         Some((bytes.get(..at)?, after))
     })
 }
 
 /// Reads the rest of a delimiter line: `--` on the last one, transport padding, and CRLF, or on the last the body's end.
-fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
+fn read_delimiter_end(rest: &[u8]) -> Option<After<'_>> {
     let close = rest.strip_prefix(b"--");
     let padded = close.unwrap_or(rest);
     let padding = padded.iter().take_while(|byte| is_blank(byte)).count();
@@ -251,8 +244,8 @@ fn after_delimiter(rest: &[u8]) -> Option<After<'_>> {
     }
 }
 
-/// Takes a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
-fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
+/// Splits a part into its header fields (RFC 7578, sections 4.2 and 4.7; all others are ignored) and its content.
+fn parse_part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     let window = bytes.get(..MAX_PART_HEADER_BYTES + 4).unwrap_or(bytes);
     let Some(end) = memmem::find(window, b"\r\n\r\n") else {
         let too_large = window.len() < bytes.len();
@@ -270,10 +263,10 @@ fn part(bytes: &[u8]) -> Result<Part<'_>, MultipartError> {
     while let Some(lines) = rest {
         let (field, after) = split_field(lines);
         rest = after;
-        let (field_name, value) = name_and_value(field).ok_or(MultipartError::PartHeaders)?;
+        let (field_name, value) = parse_field(field).ok_or(MultipartError::PartHeaders)?;
         if field_name.eq_ignore_ascii_case(b"Content-Disposition") {
             let is_first = name.is_none();
-            name = form_data_name(value).filter(|_| is_first);
+            name = find_part_name(value).filter(|_| is_first);
             if name.is_none() {
                 return Err(MultipartError::PartHeaders);
             }
@@ -296,9 +289,9 @@ fn split_field(lines: &[u8]) -> (&[u8], Option<&[u8]>) {
         .unwrap_or((lines, None))
 }
 
-/// A header field's name, a token, and its value. A CR or LF that does not fold a line, or another control character, is
-/// refused: it could hide a second field.
-fn name_and_value(field: &[u8]) -> Option<(&[u8], &[u8])> {
+/// A header field's name, a token, and its value. Refuses a CR or LF that does not fold a line, and other control characters:
+/// they could hide a second field.
+fn parse_field(field: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', field)?;
     let (name, value) = (field.get(..colon)?, field.get(colon + 1..)?);
     let mut rest = value;
@@ -314,18 +307,18 @@ fn name_and_value(field: &[u8]) -> Option<(&[u8], &[u8])> {
     is_token.then_some((name, value))
 }
 
-/// The one name that a Content-Disposition of type form-data gives. File names are not looked at.
-fn form_data_name(value: &[u8]) -> Option<&[u8]> {
+/// The one name in a Content-Disposition of type form-data. File names are ignored.
+fn find_part_name(value: &[u8]) -> Option<&[u8]> {
     let semicolon = memchr::memchr(b';', value)?;
     let (disposition, rest) = (value.get(..semicolon)?, value.get(semicolon + 1..)?);
     if !disposition.trim_ascii().eq_ignore_ascii_case(b"form-data") {
         return None;
     }
-    one_parameter(rest, "name")
+    find_parameter(rest, "name")
 }
 
 /// The value of the parameter `name`, which must occur exactly once among parameters that all parse.
-fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
+fn find_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let mut found = None;
     loop {
         rest = rest.trim_ascii_start();
@@ -335,7 +328,7 @@ fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
             _ => {
                 let equals = memchr::memchr(b'=', rest)?;
                 let key = rest.get(..equals)?;
-                let (value, after) = parameter_value(rest.get(equals + 1..)?)?;
+                let (value, after) = parse_value(rest.get(equals + 1..)?)?;
                 if key.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) && found.replace(value).is_some() {
                     return None;
                 }
@@ -352,7 +345,7 @@ fn one_parameter<'a>(mut rest: &'a [u8], name: &str) -> Option<&'a [u8]> {
 ///
 /// A backslash in a quoted value protects the character after it (RFC 9110, section 5.6.4). Browsers, however, write a
 /// file name's own backslashes unprotected, so a value that would never end, `"odd\"`, ends at its last quote.
-fn parameter_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn parse_value(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.trim_ascii_start();
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end =

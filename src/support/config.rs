@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::support::env::{self, Env};
 use crate::support::log::Level;
-use crate::support::networks::Networks;
 use crate::support::secret::Secret;
+use gate::Networks;
 use pictures::Fit;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";

@@ -18,13 +18,6 @@ impl Counter {
         Held(self.clone())
     }
 
-    /// Counts one more once there are fewer than `limit`. `None` if that takes longer than `timeout`.
-    pub fn add_below(&self, limit: usize, timeout: Duration) -> Option<Held> {
-        let mut count = self.wait(limit.saturating_sub(1), timeout)?;
-        *count += 1;
-        Some(Held(self.clone()))
-    }
-
     /// Waits until at most `most` are in hand. False if that takes longer than `timeout`.
     pub fn wait_for_at_most(&self, most: usize, timeout: Duration) -> bool {
         self.wait(most, timeout).is_some()

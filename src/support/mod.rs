@@ -8,7 +8,6 @@ pub mod descriptors;
 pub mod env;
 pub mod log;
 pub mod metrics;
-pub mod networks;
 pub mod program;
 pub mod secret;
 pub mod shutdown;

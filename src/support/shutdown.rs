@@ -13,15 +13,16 @@ use signal_hook::iterator::Signals;
 use crate::support::log;
 
 /// The exit status after a second signal: what a shell reports for a process that SIGINT ended.
-const EXIT_INTERRUPTED: i32 = 130;
+pub const EXIT_AT_ONCE: i32 = 130;
 
 /// Whether the process is to stop. Clones share one flag.
 #[derive(Clone, Default)]
 pub struct Shutdown(Arc<(Mutex<bool>, Condvar)>);
 
 impl Shutdown {
-    /// A flag that the first SIGTERM or SIGINT raises. The second ends the process.
-    pub fn on_signals() -> std::io::Result<Shutdown> {
+    /// A flag that the first SIGTERM or SIGINT raises. At the second, `end_at_once` is to end the process with
+    /// [`EXIT_AT_ONCE`].
+    pub fn on_signals(end_at_once: impl Fn() + Send + 'static) -> std::io::Result<Shutdown> {
         let shutdown = Shutdown::default();
         let raised = shutdown.clone();
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
@@ -29,7 +30,7 @@ impl Shutdown {
             for signal in signals.forever() {
                 if raised.is_requested() {
                     log::warn("stopped_at_once", &[("signal", &signal)]);
-                    std::process::exit(EXIT_INTERRUPTED);
+                    end_at_once();
                 }
                 log::info("draining", &[("signal", &signal)]);
                 raised.request();

@@ -2,8 +2,8 @@
 //! that is in the store, is each object whole and right?
 //!
 //! Right is strict: an original is byte for byte a picture that the test uploaded, and a thumbnail is byte for byte what that
-//! picture's thumbnail is. So thumbnails that were right early on and are right at the end have not changed meanwhile,
-//! however often their job was done.
+//! picture's thumbnail is. A thumbnail that was right early on and is right at the end has not changed, however often its job
+//! was done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -26,7 +26,7 @@ const THERE_WITHIN: Duration = Duration::from_secs(240);
 /// The most that any object of a test has.
 const MAX_OBJECT_BYTES: u64 = 1 << 21;
 
-/// As `MAX_PIXELS` is unless set.
+/// The default of `MAX_PIXELS`.
 pub(crate) const MAX_PIXELS: u64 = 40_000_000;
 
 /// A picture's thumbnails, from the smallest on.
@@ -48,15 +48,15 @@ pub(crate) struct Tally {
     pub accepted: usize,
     /// Of these, the ones without an original.
     pub lost: usize,
-    /// And those that lack a thumbnail.
+    /// Of these, the ones that lack a thumbnail.
     pub unfinished: usize,
     /// Objects that are not what they should be, by their keys.
     pub wrong: Vec<String>,
     /// Thumbnails that an earlier look has seen.
     pub seen_before: usize,
-    /// Images that nobody was told of, because the answer did not arrive, with nothing but an original.
+    /// Images whose 202 did not reach the client, with nothing but an original.
     pub untold_originals: usize,
-    /// The same with thumbnails.
+    /// Images whose 202 did not reach the client, with thumbnails.
     pub untold_images: usize,
 }
 
@@ -103,7 +103,7 @@ impl Audit {
         self.check(str::to_owned)
     }
 
-    /// The same where all is now served at another address, which is another one after each start of a local server.
+    /// The same when the server has another address by now, as a local server has after each start.
     pub(crate) fn nothing_is_lost_at(&self, address: &str) -> usize {
         self.check(|url| {
             let path = url.splitn(4, '/').nth(3).expect("a path after the host");
@@ -184,7 +184,7 @@ impl Audit {
         self.accepted.lock().unwrap().iter().any(|(_, accepted)| **accepted == *picture)
     }
 
-    /// What they must be. That these are pictures of the right sides another decoder says.
+    /// The right thumbnails of a picture. Another decoder makes sure that they are pictures of the right sides.
     fn thumbnails_of(&self, picture: &[u8]) -> Thumbnails {
         let mut made = self.thumbnails.lock().unwrap();
         if let Some(made) = made.get(picture) {
@@ -235,7 +235,7 @@ pub(crate) fn objects_in_directory(root: &std::path::Path) -> Vec<(Key, Vec<u8>)
             let name = format!("{id}/{}", file.file_name().into_string().unwrap());
             let key = name.parse().unwrap_or_else(|()| panic!("{name} is no object's name"));
             if let Ok(bytes) = std::fs::read(file.path()) {
-                objects.push((key, bytes)); // unless it was taken back meanwhile
+                objects.push((key, bytes)); // unless the server has just taken it back
             }
         }
     }

@@ -5,14 +5,13 @@ use std::process::Command;
 use image_sharer::domain::image_id::ImageId;
 use serde_json::Value;
 
-/// What curl got.
+/// An answer, as curl got it.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// The last status, past any `100 Continue`.
     pub status: u16,
     /// The last head.
     pub head: String,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -28,16 +27,16 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// The sentence of a refusal; fails unless the answer is one as the contract has it.
+    /// The sentence of a refusal. Fails if the answer is not a refusal of the form that the contract names.
     pub(crate) fn error(&self) -> String {
         assert_eq!(self.header("Content-Type"), Some("application/json"), "{self:?}");
         let json = self.json();
         let fields: Vec<&String> = json.as_object().expect("an object").keys().collect();
-        assert_eq!(fields, ["docs", "error"], "{self:?}");
+        assert_eq!(fields, ["error"], "{self:?}");
         json["error"].as_str().expect("a sentence").to_owned()
     }
 
-    /// The four URLs of an accepted upload; fails unless the answer is exactly these.
+    /// The four URLs of an accepted upload. Fails if the answer is anything else.
     pub(crate) fn urls(&self) -> Urls {
         assert_eq!(self.status, 202, "{self:?}");
         assert_eq!(self.header("Content-Type"), Some("application/json"));
@@ -80,7 +79,7 @@ impl Urls {
     }
 }
 
-/// Runs curl with these arguments, and takes what it gets.
+/// Runs curl with these arguments, and returns the last answer that it gets.
 pub(crate) fn curl(arguments: &[&str]) -> Reply {
     let mut command = Command::new("curl");
     command

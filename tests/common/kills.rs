@@ -1,4 +1,4 @@
-//! What the tests have in common that kill programs at random moments while clients upload.
+//! For the tests that kill programs at random moments while clients upload.
 
 use std::thread;
 use std::time::Duration;

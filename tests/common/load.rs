@@ -1,4 +1,4 @@
-//! Clients that upload all the while, and keep what they were answered.
+//! Clients that upload without a pause, and remember the answers.
 
 use std::ops::Add;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// So many clients, each of which begins an upload no sooner than `pace` after it began the last.
+    /// Starts so many clients. Each begins an upload no sooner than `pace` after it began the last one.
     pub(crate) fn start(clients: usize, pace: Duration, url: &str, audit: &Arc<Audit>) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let pictures = Arc::new(some_pictures());
@@ -114,7 +114,7 @@ impl Drop for Load {
     }
 }
 
-/// Small, so that there are many; different, so that a mistake is seen; and not all of them JPEGs.
+/// Pictures that are small, so that there can be many, differ, so that a mix-up shows, and are not all JPEGs.
 pub(crate) fn some_pictures() -> Vec<Arc<[u8]>> {
     let jpegs = (0..6).map(|number| pictures::jpeg(320 + 32 * number, 240));
     let others = [pictures::transparent(ImageFormat::Png), pictures::opaque(ImageFormat::WebP)];

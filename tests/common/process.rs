@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// What it has open.
+/// How many descriptors it has open.
 pub(crate) fn descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd")).expect("Linux's /proc").count()
 }

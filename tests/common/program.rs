@@ -1,4 +1,4 @@
-//! Starts the real programs, hears what they log, and makes sure that none outlives its test.
+//! Starts the real programs, reads their logs, and makes sure that none outlives its test.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// For whatever should take a moment, on a machine that may be busy with other tests.
+/// How long a test waits for what takes a moment on an idle machine: it may be busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running program. It is killed when dropped.
@@ -145,7 +145,7 @@ pub(crate) fn wait_until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
     wait_within(PATIENCE, what, ask)
 }
 
-/// The same for what may take longer.
+/// The same with a patience of its own.
 pub(crate) fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
@@ -157,7 +157,7 @@ pub(crate) fn wait_within<T>(patience: Duration, what: &str, mut ask: impl FnMut
     }
 }
 
-/// Below 32768, where Linux does not take ports for outgoing connections from.
+/// A port that nobody listens at, below 32768, where Linux takes no ports for outgoing connections.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

@@ -13,8 +13,8 @@ use image_sharer::domain::store::{Key, Listed, Store};
 
 use crate::program::wait_until;
 
-/// Runs every test of a suite on what `$make` makes, fresh for each. It may be anything that dereferences to what the suite
-/// takes: a box, or something that also holds, and in the end removes, what the store or queue lives in.
+/// Runs every test of a suite on what `$make` makes, which is made again for each. It may be anything that dereferences to what
+/// the suite takes: a box, or a value that also owns the directory of the store and removes it at the end.
 macro_rules! contract {
     ($name:ident: $suite:ident on $make:expr; $($test:ident)+) => {
         mod $name {
@@ -44,7 +44,7 @@ macro_rules! queue_contract {
     };
 }
 
-/// A queue under test, and if it can be looked into, its dead-letter queue.
+/// A queue under test, and its dead-letter queue if the test can read it.
 pub(crate) struct QueueUnderTest {
     pub jobs: Box<dyn Queue>,
     pub dead: Option<Box<dyn Queue>>,
@@ -144,7 +144,7 @@ pub(crate) mod store {
         assert_eq!(store.get(&key, 100).unwrap(), [created[0]; 100]);
     }
 
-    /// Pages end within an image and between two; one may have nothing that is ours.
+    /// A page may end within an image or between two, and a page may have no object of ours.
     pub(crate) fn lists_in_order_and_in_pages(store: &dyn Store) {
         let list = |after, page| -> Vec<Vec<Listed>> {
             store.list(after, page).unwrap().map(Result::unwrap).collect()
@@ -256,7 +256,7 @@ pub(crate) mod queue {
         assert_eq!((second.body, second.receive_count), (first.body, 2));
     }
 
-    /// What a heartbeat does: a timeout that was about to pass starts anew.
+    /// What a heartbeat does: a timeout that was about to pass starts again.
     pub(crate) fn keeps_what_is_extended(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let message = receive_one(&*queue.jobs);
@@ -315,7 +315,7 @@ pub(crate) mod queue {
         received
     }
 
-    /// A stale receipt neither fails nor touches what is somebody else's now, and good ones beside it work.
+    /// A stale receipt is no error and changes no message that another worker holds. Good receipts of the same batch work.
     pub(crate) fn bears_stale_receipts(queue: &QueueUnderTest) {
         queue.jobs.send(&job()).unwrap();
         let deleted = receive_one(&*queue.jobs);

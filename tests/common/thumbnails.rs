@@ -4,7 +4,7 @@ use crate::curl::{Urls, curl};
 use crate::pictures::look;
 use crate::program::wait_until;
 
-/// Waits until all four URLs answer, and looks at what they answer with.
+/// Waits until all four URLs answer, and checks the answers.
 pub(crate) fn all_answer(urls: &Urls, original: &[u8], thumbnails: &str) {
     let reply = curl(&[&urls.original]);
     assert_eq!((reply.status, reply.body.as_slice()), (200, original));

@@ -1,11 +1,11 @@
-//! Images that lack thumbnails, for what looks for such images in a store.
+//! Images that lack thumbnails, for the tests of the search for such images.
 
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::size::Size;
 use image_sharer::domain::store::{Key, Store};
 
-/// The number is where in the order of a listing.
+/// The id that a listing has at this place in its order.
 pub(crate) fn id(number: u32) -> ImageId {
     format!("{number:032x}").parse().unwrap()
 }
@@ -18,7 +18,7 @@ pub(crate) fn put(store: &dyn Store, original: Key, bytes: &[u8], thumbnails: &[
     }
 }
 
-/// One that lacks two thumbnails.
+/// Stores an image that lacks two thumbnails.
 pub(crate) fn put_unfinished(store: &dyn Store, id: ImageId, bytes: &[u8]) {
     put(store, Key::original(id, Format::Jpeg), bytes, &[(Size::Small, ThumbnailFormat::Jpeg)]);
 }

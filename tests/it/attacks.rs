@@ -1,5 +1,5 @@
-//! What a hostile client can do to a server that trusts it, done to ours. After each attack the server must still serve, be
-//! the same process, and be back to its old size in threads and descriptors.
+//! Attacks that a server which trusts its clients does not survive. After each of them ours must still serve, be the same
+//! process, and have no more threads and descriptors than before.
 
 use std::fs;
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
 use crate::sizes::jpeg_of_bytes;
 
-/// More than an attack may make the server hold, unless it is one on memory.
+/// The most memory that the server may hold in an attack, unless it is one on memory.
 const MEMORY_KIB: u64 = 150 * 1024;
 
-/// Threads that serve a connection.
+/// How many threads serve a connection.
 pub(crate) fn connections(id: u32) -> usize {
     let threads = fs::read_dir(format!("/proc/{id}/task")).expect("Linux's /proc");
     let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
@@ -190,7 +190,7 @@ fn a_flood_of_idle_connections() {
     raise_own_descriptor_limit();
     let mut idle: Vec<TcpStream> = Vec::new();
     // As many as the server takes, and then half as many again. An honest client is served throughout.
-    for number in 0..image_sharer::server::gate::MAX_CONNECTIONS * 3 / 2 {
+    for number in 0..image_sharer::server::MAX_CONNECTIONS * 3 / 2 {
         idle.push(TcpStream::connect(&target.server.address).expect("the server listens"));
         if number % 500 == 0 {
             assert_eq!(upload(&target.server.url, &pictures::jpeg(64, 64)).status, 202, "after {number}");
@@ -208,7 +208,7 @@ pub(crate) fn raise_own_descriptor_limit() {
     setrlimit(Resource::Nofile, limit).expect("a soft limit may be raised");
 }
 
-/// Bodies that lack their last byte fill the memory for bodies, and stay. The oldest give way.
+/// Bodies that lack their last byte fill the memory for bodies. The server closes the oldest.
 #[test]
 fn a_flood_of_bodies_that_never_end() {
     let mut target = Target::new();
@@ -227,7 +227,7 @@ fn a_flood_of_bodies_that_never_end() {
     target.still_serves();
 }
 
-/// Clients that ask and do not read hold answers in memory. The oldest give way.
+/// Clients that ask and do not read the answers hold these in memory. The server closes the oldest.
 #[test]
 fn a_flood_of_answers_that_nobody_reads() {
     let mut target = Target::new();

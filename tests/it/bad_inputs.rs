@@ -41,7 +41,7 @@ const ALL_DONE_WITHIN: Duration = Duration::from_secs(900);
 /// Every status of the contract.
 const STATUSES: [u16; 14] = [200, 202, 400, 404, 405, 406, 408, 411, 413, 414, 417, 431, 503, 505];
 
-/// Malformed requests in any run are answered so, and more often than not something is: or the attack would not be one.
+/// Statuses that malformed requests get in any run. Without them the attack would not be one.
 const STATUSES_OF_ANY_RUN: [u16; 4] = [202, 400, 411, 431];
 
 /// How often each status was answered.
@@ -70,8 +70,8 @@ impl Seen {
     }
 }
 
-/// Takes one answer off the front of what was received. None if it has not come whole; panics if it is not as the contract has
-/// it.
+/// Takes one answer off the front of what was received. None if a part is missing; panics if the contract does not have such an
+/// answer.
 fn take_answer(received: &mut Vec<u8>) -> Option<u16> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
@@ -217,14 +217,14 @@ fn attack(address: &str, mut random: Random, requests_to_send: usize, pictures_t
     seen
 }
 
-/// Over the connection that is kept, which the server ends after some requests: so there is another from time to time.
+/// Sends over a connection that is kept. The server ends it after some requests, so the client makes another in time.
 fn send_kept(address: &str, kept: &mut Option<(TcpStream, usize)>, body: &[u8], counts: &mut Counts) {
     let (mut stream, used) = kept.take().unwrap_or_else(|| (connect(address), 0));
     send_body(&mut stream, body, counts);
     *kept = Some((stream, used + 1)).filter(|(_, used)| *used < 50);
 }
 
-/// Everything that a leak would show in.
+/// The numbers that a leak would raise.
 fn held(server: &LocalServer) -> (usize, usize, usize) {
     let temporary = fs::read_dir(server.directory().join(".tmp")).unwrap().count();
     (threads(server.program.id()), descriptors(server.program.id()), temporary)
@@ -237,8 +237,8 @@ fn all_is_done(server: &LocalServer) -> bool {
     images.all(|image| fs::read_dir(image.path()).unwrap().count() == 4)
 }
 
-/// Each original is a picture as far as the server looks, and each thumbnail decodes and has its sides. Which picture it is of,
-/// nobody knows: they were broken by chance.
+/// Each original is a picture as far as the server looks, and each thumbnail decodes and has its sides. Of which picture it is
+/// cannot be said: the pictures were broken by chance.
 fn all_that_is_stored_is_whole(server: &LocalServer) -> usize {
     let objects = objects_in_directory(server.directory());
     for (key, bytes) in &objects {
@@ -292,7 +292,7 @@ fn malformed_requests_and_pictures_leave_no_trace() {
     });
     let answers = honest.stop();
     println!(
-        "{requests} malformed requests and {pictures} malformed pictures: {seen:?}; beside them {answers:?}"
+        "{requests} malformed requests and {pictures} malformed pictures: {seen:?}; the honest client: {answers:?}"
     );
     let Seen { counts, connections: attacked, answered, cut } = &seen;
     assert!(STATUSES_OF_ANY_RUN.iter().all(|status| counts.contains_key(status)), "{counts:?}");

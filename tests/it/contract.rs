@@ -1,4 +1,4 @@
-//! The contract of stores and queues, kept by those of one machine.
+//! The contract of stores and queues, for those of one machine.
 
 use image_sharer::local::{LocalQueue, LocalStore};
 

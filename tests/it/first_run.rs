@@ -1,4 +1,4 @@
-//! What goes wrong when somebody starts it for the first time: each is told with what to do. And if nothing does, what to type.
+//! The first start. If something is wrong, the error says what to do; if nothing is, the server says what to type.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image_sharer::server::gate::MAX_CONNECTIONS;
+use image_sharer::server::MAX_CONNECTIONS;
 
 use crate::attacks::raise_own_descriptor_limit;
 use crate::audit::Audit;
@@ -17,12 +17,12 @@ use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
 use crate::sizes::jpeg_of_bytes;
 
-/// A flood from one address: more than the server takes, so that it is the address's share that holds it.
+/// A flood from one address: more than the server takes, so the address's own share is what stops it.
 const OF_ONE: Flood = Flood { addresses: 1, threads: 4, held: 750, for_each_upload: usize::MAX };
 
-/// A flood from many, of which none comes to its share, so that it is the room for all that is filled. Whoever has waited longest
-/// gives way then, so an upload is safe until all 2,048 have been replaced: how long that takes would be the machine's doing, if
-/// the flood had no measure.
+/// A flood from many addresses, none of which reaches its share, so that it fills all 2,048 connections. The server then closes
+/// the connection that has been idle longest, so an upload is safe until all have been replaced. The flood has a limit, or the
+/// time for that would depend on the machine.
 const OF_MANY: Flood = Flood { addresses: 10, threads: 10, held: 250, for_each_upload: 500 };
 const _: () = assert!(OF_MANY.in_full_flow() > MAX_CONNECTIONS && OF_MANY.held < MAX_CONNECTIONS / 4);
 
@@ -46,10 +46,10 @@ impl Flood {
     }
 }
 
-/// What tells of connections that were told to go.
+/// The metric that counts connections that the server closed to make room.
 const EVICTED: &str = "image_sharer_evicted_connections_total";
 
-/// One connection from an address of the attacker's, which is held or not; none if the server takes no more for now.
+/// Makes one connection from an address of the attacker. None if the server takes no more for now, or if it is not to be held.
 type Attack = fn([u8; 4], &str) -> Option<Client>;
 
 fn start(source: [u8; 4], address: &str, text: &str) -> Option<Client> {
@@ -76,7 +76,7 @@ const FLOODS: [(&str, Attack); 4] = [
 /// The last of them.
 const REFUSED: &str = "uploads that are refused";
 
-/// Says stop when it goes, also when a test fails: a flood without end would keep the failure from being seen.
+/// Ends the flood when it is dropped, also when a test fails: a flood without end would hide the failure.
 struct StopAtTheEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtTheEnd<'_> {
@@ -85,7 +85,7 @@ impl Drop for StopAtTheEnd<'_> {
     }
 }
 
-/// Floods the server while `honest` uploads so many times, and says with how many connections.
+/// Floods the server while `honest` uploads so many times. Returns how many connections the flood made.
 fn flooded(address: &str, flood: Flood, attack: Attack, uploads: usize, mut honest: impl FnMut()) -> usize {
     let (stop, made) = (AtomicBool::new(false), AtomicUsize::new(0));
     let allowed = AtomicUsize::new(flood.in_full_flow());
@@ -121,7 +121,7 @@ fn flooded(address: &str, flood: Flood, attack: Attack, uploads: usize, mut hone
     made.into_inner()
 }
 
-/// One flood of each kind, and an honest client meanwhile, whose connections are gone before they are the oldest.
+/// Makes one flood of each kind while an honest client uploads, whose connections end before they are the oldest.
 fn honest_clients_are_served(flood: Flood, attacks: &[(&str, Attack)]) {
     raise_own_descriptor_limit();
     let picture: Arc<[u8]> = jpeg_of_bytes(200_000).into();
@@ -159,9 +159,9 @@ fn honest_clients_are_served_during_a_flood_from_many_addresses() {
     honest_clients_are_served(OF_MANY, &FLOODS[..3]);
 }
 
-/// An upload on a slow line is older than what a flood brings, and would give way first if it did not have a share of its own.
-/// The server has few descriptors and so room for 200 connections, which are made within the time that a body may take on any
-/// machine.
+/// An upload on a slow line is older than the flood's connections, and the server would close it first if its address had no
+/// share of its own. The server has few descriptors, so 200 connections fill it, which any machine makes within the time that a
+/// body may take.
 #[test]
 fn a_slow_upload_outlives_a_flood() {
     let (program, directory) =
@@ -178,7 +178,7 @@ fn a_slow_upload_outlives_a_flood() {
     ));
     assert_eq!(slow.status(), 100, "it is in hand");
     flooded(&server.address, Flood { held: 100, ..OF_ONE }, FLOODS[0].1, 1, || {
-        wait_until("more have given way than there is room for", || {
+        wait_until("the server has closed more than it has room for", || {
             (number(&server.program, EVICTED) > 200).then_some(())
         });
         slow.send_bytes(&body);
@@ -186,7 +186,7 @@ fn a_slow_upload_outlives_a_flood() {
     });
 }
 
-/// Behind a trusted proxy all connections are the proxy's. There the shares are of who it took the requests from.
+/// Behind a trusted proxy all connections are the proxy's. There each client that the proxy names has a share.
 #[test]
 fn the_clients_of_a_proxy_have_shares() {
     raise_own_descriptor_limit();
@@ -204,7 +204,7 @@ fn the_clients_of_a_proxy_have_shares() {
     let mut honest = begin("192.0.2.2");
     let share = MAX_CONNECTIONS / 4;
     let mut greedy: Vec<Client> = (0..=share).map(|_| begin("192.0.2.1")).collect();
-    assert_eq!(greedy[0].status(), 503, "its own oldest gave way");
+    assert_eq!(greedy[0].status(), 503, "the client's own oldest is closed");
     for connection in greedy[1..].iter_mut().chain([&mut honest]) {
         connection.send("0123456789");
         assert_eq!(connection.status(), 400, "it is read to its end, and is no multipart");

@@ -105,7 +105,7 @@ fn row_401() {
     assert_eq!(told.count(), 0, "no token is logged");
 }
 
-/// Who may not upload is told so before the body is taken.
+/// A client that may not upload gets its answer before the server takes the body.
 #[test]
 fn row_401_comes_before_the_body() {
     let server = LocalServer::start_with(&[("UPLOAD_TOKEN", TOKEN)]);
@@ -158,8 +158,8 @@ fn row_413_does_not_read_an_absurd_body() {
     assert_eq!(client.status(), 413);
 }
 
-/// Many clients look for an answer only when they have sent everything. All is there before the first byte is sent, because the
-/// server reads on for 2 s after its answer, and these are not to be spent on making a body.
+/// Many clients look for an answer only when they have sent everything. The body is made before the first byte is sent, because
+/// the server reads on for only 2 s after its answer.
 #[test]
 fn row_413_is_seen_by_who_sends_all_before_reading() {
     let server = LocalServer::start();
@@ -251,7 +251,7 @@ fn row_503() {
     let server = LocalServer::start();
     let picture = pictures::jpeg(64, 64);
     let urls = upload(&server.url, &picture).urls();
-    all_answer(&urls, &picture, "jpg"); // or its job would put something there meanwhile
+    all_answer(&urls, &picture, "jpg"); // or its job would still put something there
     fs::remove_dir_all(server.directory()).unwrap();
     let reply = upload(&server.url, &picture);
     refused(&reply, 503, reply.header("X-Request-Id").expect("a request id"));

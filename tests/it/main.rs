@@ -43,6 +43,7 @@ mod local_server;
 mod memory;
 mod metrics;
 mod page;
+mod private_socket;
 mod raw;
 mod reconcile;
 mod sizes;

@@ -19,9 +19,9 @@ const MAX_PIXELS: u64 = 40_000_000;
 /// What the picture is, how it is made, and the limit in MiB.
 type Case = (&'static str, fn() -> Vec<u8>, u64);
 
-/// The limit is the most that the whole server may have had resident once its thumbnails are made: a quarter more than
-/// was measured, which is said beside it. 5 of them are the idle server's. The widest of PNG, GIF and WebP are held tighter by
-/// their promise.
+/// The limit is the most that the whole server may have had resident once the thumbnails are made. It is a quarter more than the
+/// figure that was measured, which is in the comment; 5 MiB of that are the idle server's. For the widest PNG, GIF and WebP what
+/// [`cost`] promised is the tighter limit.
 const CASES: [Case; 11] = [
     ("JPEG, 24 megapixels", largest::photograph, 14), // 9
     ("JPEG, 24 megapixels, progressive", largest::progressive_photograph, 14), // 10
@@ -31,7 +31,7 @@ const CASES: [Case; 11] = [
     ("PNG, RGBA of 8 bits", || largest::png(8, 0), 215), // 172
     ("PNG, RGBA of 16 bits", || largest::png(16, 0), 580), // 464
     ("PNG, RGBA of 16 bits, interlaced", || largest::png(16, 1), 580), // 465
-    ("GIF, a frame beside its canvas", largest::gif, 436), // 349
+    ("GIF, a frame that leaves its canvas", largest::gif, 436), // 349
     ("WebP, lossless", largest::webp, 341),           // 273
     ("WebP, lossless, animated", largest::animated_webp, 580), // 464
 ];

@@ -1,4 +1,4 @@
-//! The page of numbers for Prometheus, on one machine. That Prometheus' own parser reads it is shown in tests/system.
+//! The metrics page of a program on one machine. tests/system reads it with Prometheus' own parser.
 
 use std::io::Cursor;
 
@@ -9,14 +9,14 @@ use crate::program::{LocalServer, Program, run, wait_until};
 use crate::raw::Client;
 use crate::scrape::{address, number_after};
 
-/// A single number without labels, for who asks often.
+/// A single number without labels. It takes less time than reading all samples.
 pub(crate) fn number(program: &Program, name: &str) -> u64 {
     let page = String::from_utf8(curl(&[&format!("http://{}/metrics", address(program))]).body).unwrap();
     let name = format!("{name} ");
     number_after(page.lines().find(|line| line.starts_with(&name)).expect("it is shown"), &name)
 }
 
-/// What decoding takes is counted while it lasts, as what is let in at the same time depends on it.
+/// The memory of a decode is counted while it lasts: how many others may begin depends on it.
 #[test]
 fn of_pictures_that_are_decoded() {
     let server = LocalServer::start_with(&[("METRICS_LISTEN", "127.0.0.1:0")]);

@@ -1,4 +1,4 @@
-//! The page to share from, as curl sees it. What it does in a browser is tried by tests/system/browser/run.
+//! The page at /app, as curl sees it. tests/system/browser/run tries it in a browser.
 
 use crate::curl::curl;
 use crate::program::LocalServer;

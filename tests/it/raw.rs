@@ -1,4 +1,4 @@
-//! A client that sends what no decent one would.
+//! A client that sends any bytes, also those that no honest client sends.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,10 +19,10 @@ impl Client {
         Client { stream: Some(stream), received: Vec::new() }
     }
 
-    /// From another address of this machine's, which are all of 127.0.0.0/8 on Linux.
+    /// Connects from another address of this machine: on Linux all of 127.0.0.0/8 are.
     pub(crate) fn connect_from(source: [u8; 4], address: &str) -> std::io::Result<Client> {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
-        // Not for the programs that other tests start meanwhile: they would inherit it, and be short of descriptors.
+        // Close-on-exec: programs that other tests start at the same time would inherit it, and be short of descriptors.
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddr::from((source, 0)))?;
         connect(&socket, &address.parse::<SocketAddr>().expect("an address"))?;
@@ -48,7 +48,7 @@ impl Client {
         self.stream().write_all(bytes).expect("the server reads");
     }
 
-    /// Sends for as long as the server takes it; says how many bytes that were.
+    /// Sends for as long as the server takes it. Returns how many bytes that were.
     pub(crate) fn send_endlessly(&mut self, bytes: &[u8], most: usize) -> usize {
         self.stream().set_write_timeout(Some(Duration::from_secs(5))).unwrap();
         let mut sent = 0;

@@ -31,7 +31,7 @@ fn options_that_are_not_understood() {
     }
 }
 
-/// A directory in an original's place can be listed and not be read.
+/// Makes a directory in an original's place: a listing has it, and it cannot be read.
 fn put_unreadable(directory: &TempDir, id: ImageId) {
     fs::create_dir_all(directory.path().join(id.to_string()).join("original.png")).unwrap();
 }
@@ -62,7 +62,7 @@ fn originals_that_cannot_be_read() {
     assert_eq!(queued, [id(0), id(8), id(0)]);
 }
 
-/// So what is uploaded once a server serves is queued once.
+/// So an upload during the scan at a server's start is queued once.
 #[test]
 fn a_listing_of_a_directory_has_nothing_that_came_later() {
     let directory = TempDir::new();

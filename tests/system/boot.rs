@@ -1,6 +1,6 @@
-//! The promise that someone who starts a machine from the image need do nothing more: it boots, and works.
+//! A machine that starts from the image needs nothing else: it boots, and works.
 //!
-//! These take minutes, and need qemu and the image, so `cargo test` leaves them out; `deploy/tests/boot` runs them.
+//! These tests take minutes, and need qemu and the image, so they are ignored here; `deploy/tests/boot` runs them.
 
 use crate::curl::{Urls, curl, upload};
 use crate::engine::engine;

@@ -15,8 +15,8 @@ use crate::pictures::{self, look};
 use crate::program::{Program, wait_until};
 use crate::stack::Stack;
 
-/// What CloudFront does, as far as it matters here: it asks the bucket without the query string, keeps what it got by the path
-/// and for as long as the answer's `Cache-Control` says, and has a time of its own for errors.
+/// What CloudFront does, as far as it matters here: it asks the bucket without the query string, caches an answer by its path for
+/// as long as `Cache-Control` says, and has a time of its own for errors.
 const CONFIGURATION: &str = "
 proxy_cache_path DIRECTORY/cache keys_zone=images:1m inactive=1h;
 server {
@@ -42,7 +42,7 @@ pub(crate) struct Cdn {
 }
 
 impl Cdn {
-    /// In front of an origin; errors are remembered for so long.
+    /// Starts one in front of an origin. It remembers errors for so long.
     fn start(origin: &str, errors_for: Duration) -> Cdn {
         Cdn::of_site("$proxy_host", origin, errors_for)
     }
@@ -63,7 +63,7 @@ fn cache_status(reply: &Reply) -> &str {
     reply.header("X-Cache-Status").unwrap_or_else(|| panic!("not from the cache: {reply:?}"))
 }
 
-/// What a viewer saw who asked until there was a picture.
+/// What a viewer saw that asked until there was a picture.
 struct Seen {
     at: Instant,
     picture: Reply,
@@ -84,7 +84,7 @@ fn look_until_seen(url: &str) -> Seen {
     })
 }
 
-/// Asks too early, and sees that it is remembered. A query string is no way around it.
+/// Asks too early, and makes sure that the cache remembers the error, also with a query string.
 fn not_there_yet(url: &str) {
     let reply = curl(&[url]);
     assert_eq!((reply.status, cache_status(&reply)), (404, "MISS"), "{url}");
@@ -126,7 +126,7 @@ fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
     assert!(urls.small.starts_with(&ours.url), "{urls:?}");
     assert_eq!(curl(&[&urls.original]).body, picture);
 
-    // Whoever asks now is remembered.
+    // The caches remember these answers.
     let path = urls.small.strip_prefix(&ours.url).expect("it was asserted");
     let small_of_theirs = format!("{}{path}", theirs.url);
     not_there_yet(&urls.small);
@@ -155,7 +155,7 @@ fn a_thumbnail_that_was_asked_for_too_early_is_seen_soon_after_it_is_stored() {
     a_picture_is_kept(&urls.small, path, &seen.picture.body);
 }
 
-/// Past the store: an object is never rewritten, so neither is it asked for again.
+/// An object is never rewritten, so the cache never asks for it again.
 fn a_picture_is_kept(url: &str, path: &str, picture: &[u8]) {
     let is_kept = |url: &str| {
         let reply = curl(&[url]);

@@ -1,5 +1,5 @@
-//! A service whose clock is not ours. It takes what is signed within 15 minutes of its own time, as S3 and SQS do, and is strict
-//! about the signature; the engine behind it, whose clock is ours, is then asked with a signature of now.
+//! A service whose clock differs from ours. It accepts what is signed within 15 minutes of its own time, as S3 and SQS do, and
+//! checks the signature. It then signs the request again, with our time, for the engine behind it.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +16,7 @@ const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 /// The headers that a signature adds.
 const OF_SIGNATURE: [&str; 3] = ["authorization", "x-amz-date", "x-amz-content-sha256"];
 
-/// The request as the engine takes it, or the answer of a service whose clock is so many seconds ahead of ours, or behind it.
+/// The request as the engine takes it, or the refusal of a service whose clock is so many seconds ahead of ours.
 pub(crate) fn pass_on(request: &Request, seconds_ahead: i64) -> Result<Request, Vec<u8>> {
     let distance = Duration::from_secs(seconds_ahead.unsigned_abs());
     let now = if seconds_ahead < 0 { SystemTime::now() - distance } else { SystemTime::now() + distance };
@@ -64,7 +64,7 @@ fn signature(request: &Request, now: SystemTime) -> Vec<(String, String)> {
     sign::sign(&signable, service, REGION, &user, now).expect("it has been signed before")
 }
 
-/// Of `20261124T083000Z`.
+/// Reads a time such as `20261124T083000Z`.
 fn time_of(stamp: &str) -> SystemTime {
     let part = |from: usize, to: usize| &stamp[from..to];
     let (date, time) = ([part(0, 4), part(4, 6), part(6, 8)], [part(9, 11), part(11, 13), part(13, 15)]);

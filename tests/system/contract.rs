@@ -1,4 +1,4 @@
-//! The contract of stores and queues, kept by S3 and SQS; and what an operator sees when a setting is wrong.
+//! The contract of stores and queues, for S3 and SQS; and what an operator sees when a setting is wrong.
 
 use std::time::SystemTime;
 

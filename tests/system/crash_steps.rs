@@ -1,9 +1,9 @@
-//! SIGKILL at each step of the order of things, one after the other and not by chance: before and after each request to S3 or SQS
-//! that an upload or a job is made of. What is there at that moment is what the order promises; afterwards another program takes
-//! over, and nothing that was answered 202 is lost, and nothing is half-written.
+//! SIGKILL at each step of an upload and of a job: before and after each request to S3 or SQS. What is there at that moment is
+//! what the order of steps promises. Then another program takes over: nothing that was answered 202 is lost, and nothing is
+//! half-written.
 //!
-//! `cargo test --test system crash_steps -- --nocapture 2>/dev/null` prints the steps. [crashes](crate::crashes) has the moments
-//! between them.
+//! `cargo test --test system crash_steps -- --nocapture 2>/dev/null` prints the steps. [crashes](crate::crashes) kills at
+//! moments between them.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -23,7 +23,7 @@ use crate::stack::Stack;
 /// A dead worker's job waits 30 s for another.
 const ALL_DONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Steps under way at a time: they mostly wait for that.
+/// Steps under way at a time: they mostly wait for a visibility timeout.
 const AT_A_TIME: usize = 6;
 
 /// Lets a request pass.
@@ -47,7 +47,7 @@ const NO_JOB: Depth = Depth { visible: 0, in_flight: 0, delayed: 0 };
 const WAITING: Depth = Depth { visible: 1, in_flight: 0, delayed: 0 };
 const IN_HAND: Depth = Depth { visible: 0, in_flight: 1, delayed: 0 };
 
-/// From this request of a kind on, counted from 1, all are held at the relay, the first of them at this moment.
+/// Makes the relay hold all requests of a kind from this one on, counted from 1; the first of them at this moment.
 fn hold(relay: &Relay, operation: Operation, number: usize, moment: Moment) {
     relay.fault(operation, Times::First(number - 1), PASS);
     if moment == Moment::After {
@@ -56,7 +56,7 @@ fn hold(relay: &Relay, operation: Operation, number: usize, moment: Moment) {
     relay.fault(operation, Times::Always, Fault::Silence);
 }
 
-/// What is there, beside some objects of before, is or will be this: what was let pass may be on its way.
+/// Waits until this is there, and `before` objects besides: requests that the relay let pass may be on their way.
 fn comes_to(stack: &Stack, before: usize, expected: &Left) {
     wait_until(&format!("{expected:?}"), || {
         let objects = engine().objects_in(&stack.bucket) - before;
@@ -64,7 +64,7 @@ fn comes_to(stack: &Stack, before: usize, expected: &Left) {
     });
 }
 
-/// Another worker does what is left, and then all is as it must be.
+/// Another worker does what is left. Then all is as it must be.
 fn take_over(stack: &Stack, audit: &Audit) -> Tally {
     let _worker = stack.worker();
     wait_within(ALL_DONE_WITHIN, "all jobs are done", || {

@@ -1,5 +1,5 @@
-//! Servers that keep what they were told when they are killed, and can be started again on it. One is roto-aws, an engine that
-//! checks no signatures: ministack, which does, keeps objects and forgets its queues.
+//! Engines that keep their state when they are killed, and can be started again on it. One is roto-aws, which checks no
+//! signatures. ministack checks them, but it keeps objects only and forgets its queues.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! A real S3, SQS and IAM on this machine: ministack, started by the first test that needs it and shared by the others.
 //!
-//! Nothing has to be installed but Python: the first run makes a virtual environment under `target/tmp`, which takes some
-//! seconds and the network. The engine checks signatures and policies of every key but the root's, so tests use the key of a
-//! user made for them. Its state is in a temporary directory, and it ends with the test process, however that ends.
+//! It needs Python and, for the first run, the network: that run makes a virtual environment under `target/tmp`. The engine
+//! checks signatures and policies of every key but the root's, so tests use the key of a user made for them. Its state is in a
+//! temporary directory, and it ends with the test process, however that ends.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,9 +38,9 @@ pub(crate) struct Engine {
     pub endpoint: String,
     root: Credentials,
     user: Credentials,
-    /// Held by who gives out credentials of a role.
+    /// Held by a test while it gets credentials of a role.
     giving: Mutex<()>,
-    /// Unless somebody else looks after it.
+    /// None if the caller keeps its process.
     kept: Option<Kept>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct QueueUrls {
 /// The user of each engine, by the access key.
 static USERS: Mutex<BTreeMap<String, Credentials>> = Mutex::new(BTreeMap::new());
 
-/// Whose key it is, for who checks signatures in an engine's place.
+/// The user that a key belongs to, for the checks of signatures in an engine's place.
 pub(crate) fn user_with(access_key_id: &str) -> Option<Credentials> {
     USERS.lock().unwrap().get(access_key_id).cloned()
 }
@@ -77,7 +77,7 @@ impl Engine {
         self.kept.as_ref().expect("it is ours").id()
     }
 
-    /// The variables for a process that is to use the engine, with the key of a user who may use S3 and SQS.
+    /// The environment variables of a program on this engine, with the key of a user who may use S3 and SQS.
     pub(crate) fn user_env(&self) -> Vec<(String, String)> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
@@ -111,8 +111,8 @@ impl Engine {
         Credentials { session_token: Some(field("SessionToken")), expires, ..key }
     }
 
-    /// As long as this is held. The engine calls credentials ended, as AWS does, only until it gives out others: from then on it
-    /// does not know them.
+    /// No test gets credentials as long as this is held. The engine calls credentials ended, as AWS does, only until it gives out
+    /// others: from then on it does not know them.
     pub(crate) fn nobody_is_given_credentials(&self) -> MutexGuard<'_, ()> {
         self.giving.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,7 +211,7 @@ impl Engine {
         self.as_root("iam", "POST", "/", &form_type(), &form(action, "2010-05-08", fields))
     }
 
-    /// What is set up by an administrator. Panics unless it is done.
+    /// Sends a request with the administrator's key. Panics if it is refused.
     fn as_root(
         &self,
         service: &str,
@@ -341,8 +341,8 @@ pub(crate) fn python(script: &str, input: &str) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// The path of a program, installed if it is not yet, as `{package}.txt` has it. One process installs while others wait at the
-/// lock; what one has left half done, or was another version, is done again.
+/// The directory with a package's programs, which is installed first if need be, as `{package}.txt` has it. One process installs
+/// while others wait at the lock. An installation that is half done or of another version is made again.
 pub(crate) fn installed(package: &str) -> PathBuf {
     let engines = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("engines");
     fs::create_dir_all(&engines).unwrap();

@@ -1,4 +1,4 @@
-//! Credentials that end while they are in use: those of a role do, after hours. Here it is seconds, and the engine refuses them.
+//! Credentials that end while they are in use. Those of a role end after hours, here after seconds; then the engine refuses them.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -46,7 +46,7 @@ fn until(time: SystemTime) {
     thread::sleep(time.duration_since(SystemTime::now()).unwrap_or_default());
 }
 
-/// Each is good for 40 s and replaced after 15, until one has ended: as the metadata service replaces them before they end.
+/// Credentials are good for 40 s, and the metadata service has new ones after 15. The test goes on until some have ended.
 #[test]
 fn credentials_are_replaced_before_they_end() {
     let imds = Imds::start(&engine().role_credentials(40));
@@ -64,7 +64,7 @@ fn credentials_are_replaced_before_they_end() {
     machine.end();
 }
 
-/// They are said to last and do not, as when a role's sessions are revoked.
+/// The metadata service says that they last, and they do not, as when a role's sessions are revoked.
 #[test]
 fn credentials_that_end_before_their_time_are_replaced() {
     let lasting = |seconds| {

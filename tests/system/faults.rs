@@ -1,8 +1,8 @@
-//! Each fault that can lie between our programs and the store, the queue or the metadata service, at each thing that they ask
-//! for: once, and for as long as the test says. What happens once is borne. What lasts is 503 for a client and "later" for a job,
-//! leaves nothing behind, and is over when it is over, without a restart.
+//! Each fault that can lie between our programs and the store, the queue or the metadata service, at each operation: once, and
+//! for as long as the test says. A fault that happens once changes nothing for the client. One that lasts is 503 for a client
+//! and a later try for a job; it leaves nothing behind, and when it ends the programs work again without a restart.
 //!
-//! `cargo test` does this with some of the faults; all of them, with the table, take minutes:
+//! An ordinary run does this with some of the faults; all of them, with the table, take minutes:
 //! `FAULTS=all cargo test --test system faults -- --nocapture`.
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -24,14 +24,14 @@ use crate::stack::Stack;
 /// A job that failed a third time comes back after 80 s.
 const ALL_DONE_WITHIN: Duration = Duration::from_secs(240);
 
-/// Later than an answer is waited for.
+/// Longer than our programs wait for an answer.
 const TOO_LATE: Duration = Duration::from_secs(5);
 
 const LATE: Fault = Fault::Delay(Duration::from_millis(500));
 const EXPIRED: Fault = Fault::Refuse(400, "ExpiredToken", "ExpiredTokenException");
 const REFUSED: Fault = Fault::Refuse(403, "AccessDenied", "AccessDeniedException");
 
-/// Of each kind one, for every run of the tests.
+/// One of each kind, for every run of the tests.
 pub(crate) const SOME: [Fault; 6] = [
     Fault::Silence,
     Fault::Reset,
@@ -56,7 +56,7 @@ pub(crate) const OTHERS: [Fault; 11] = [
     EXPIRED,
 ];
 
-/// What is gone through on one stack, one after the other; those that wait for a visibility timeout begin.
+/// Operations that one stack goes through one after the other. Those that wait for a visibility timeout come first.
 const GROUPS: [&[Operation]; 6] = [
     &[Receive],
     &[DeleteMessages],
@@ -70,8 +70,8 @@ const GROUPS: [&[Operation]; 6] = [
 /// wait for it.
 const AT_A_TIME: usize = 12;
 
-/// The matrix has an engine to itself. `Silence` takes half of a call's time, and the attempt that is left is to be answered in
-/// the other half, whatever other tests ask for meanwhile.
+/// The matrix has an engine to itself. `Silence` takes half of a call's time, and the second attempt must be answered in the
+/// other half, whatever other tests ask of their engine.
 fn own_engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(Engine::start)
@@ -119,8 +119,8 @@ fn row(program: &str, operation: Operation, fault: Fault, seen: [String; 3]) -> 
 }
 
 impl Fault {
-    /// Whether it can happen there. An answer to HEAD has no words, so neither a clock nor credentials can be blamed by it, nor
-    /// can it be a page; and the metadata service is on this machine, and asks for neither.
+    /// Whether it can happen there. An answer to HEAD has no body, so it cannot blame a clock or credentials, or be a web page.
+    /// The metadata service is on the same machine, and checks neither a clock nor credentials.
     fn can_be_at(self, operation: Operation) -> bool {
         match self {
             Fault::WebPage | Fault::ClockAhead(_) | Fault::Refuse(400 | 403, ..) => {
@@ -135,8 +135,8 @@ impl Fault {
         matches!(self, Fault::Delay(_) | Fault::CutAnswer | Fault::ShortBody | Fault::LostAnswer)
     }
 
-    /// Whether it is borne however long it lasts. A long poll may take longer than what is too late for others, and an answer to
-    /// HEAD has no body to be short.
+    /// Whether the operation succeeds however long the fault lasts. A long poll waits longer than other requests, and an answer
+    /// to HEAD has no body that could be short.
     fn is_harmless_at(self, operation: Operation) -> bool {
         match self {
             Fault::ClockAhead(_) => true,
@@ -147,8 +147,8 @@ impl Fault {
     }
 }
 
-/// An upload under what the relay has been told, which ends then; and what there is more of afterwards: objects in the bucket and
-/// jobs in the queue.
+/// Uploads while the relay makes its faults, and then clears these. Returns the answer, and how many objects and jobs there are
+/// more than before.
 fn upload_and_look(stack: &Stack, url: &str, relay: &Relay, audit: &Audit) -> (Reply, usize, u64) {
     let look = || (own_engine().objects_in(&stack.bucket), stack.depth().visible);
     let (objects, jobs) = look();
@@ -172,7 +172,7 @@ fn strike(relay: &Relay, operation: Operation, times: Times, fault: Fault) {
     }
 }
 
-/// What a good client does.
+/// Waits as a good client does.
 fn heed(reply: &Reply) {
     let pause = reply.header("Retry-After").map_or(0, |seconds| seconds.parse().unwrap());
     thread::sleep(Duration::from_secs(pause));
@@ -201,15 +201,15 @@ fn of_server(fault: Fault, operations: &[Operation]) -> Vec<Row> {
         assert!(if once.status == 202 { jobs >= 1 } else { jobs == 0 }, "once: {context}: {jobs} jobs");
 
         let (lasting, objects, jobs) = upload(Times::Always);
-        let is_borne = match operation {
+        let succeeds_anyway = match operation {
             Delete => false,
             // The second attempt meets the object of the first, and that is said by the status alone.
             Put if fault == Fault::ShortBody => true,
             _ => fault.is_harmless_at(operation),
         };
-        assert_eq!(lasting.status, if is_borne { 202 } else { 503 }, "lasting: {context}");
+        assert_eq!(lasting.status, if succeeds_anyway { 202 } else { 503 }, "lasting: {context}");
         let stays = match operation {
-            _ if is_borne => true,
+            _ if succeeds_anyway => true,
             // Nobody knows its name: it cannot be taken back, or it came to be after it was.
             Send => fault == EXPIRED,
             Delete => !fault.is_harmless_at(operation) && !fault.takes_effect(),
@@ -217,7 +217,7 @@ fn of_server(fault: Fault, operations: &[Operation]) -> Vec<Row> {
             _ => false,
         };
         assert_eq!(objects, usize::from(stays), "lasting: {context}");
-        let may_be_queued = is_borne || operation == Send && fault.takes_effect();
+        let may_be_queued = succeeds_anyway || operation == Send && fault.takes_effect();
         assert!(may_be_queued == (jobs > 0), "lasting: {context}: {jobs} jobs");
 
         if fault == EXPIRED {
@@ -226,7 +226,7 @@ fn of_server(fault: Fault, operations: &[Operation]) -> Vec<Row> {
         let (after, objects, jobs) = upload_and_look(&stack, &stack.url, &relay, &audit);
         assert_eq!((after.status, objects), (202, 1), "after: {context}");
         assert!(jobs >= 1, "after: {context}"); // one whose answer came too late was sent again
-        let left = if stays && !is_borne { ", original stays" } else { "" };
+        let left = if stays && !succeeds_anyway { ", original stays" } else { "" };
         let seen = [once.status.to_string(), format!("{}{left}", lasting.status), after.status.to_string()];
         rows.push(row("server", operation, fault, seen));
     }
@@ -317,10 +317,10 @@ fn credentials_of_server(fault: Fault, relay: &Relay, stack: &Stack, audit: &Aud
         let url = format!("http://{}", server.address());
         relay.fault(Credentials, times, fault);
         let (during, objects, _) = upload_and_look(stack, &url, relay, audit);
-        let is_borne = matches!(times, Times::First(_)) || fault.is_harmless_at(Credentials);
+        let succeeds_anyway = matches!(times, Times::First(_)) || fault.is_harmless_at(Credentials);
         assert_eq!(
             (during.status, objects),
-            if is_borne { (202, 1) } else { (503, 0) },
+            if succeeds_anyway { (202, 1) } else { (503, 0) },
             "{fault}, {times:?}"
         );
         relay.clear();
@@ -333,8 +333,8 @@ fn credentials_of_server(fault: Fault, relay: &Relay, stack: &Stack, audit: &Aud
     row("server", Credentials, fault, [once, lasting, after])
 }
 
-/// A worker asks for credentials before its first job, and goes on to ask until there are some. Each has a queue of its own: a
-/// long poll that is under way when a worker is killed takes a job with it, for half a minute.
+/// A worker asks for credentials before its first job until it gets some. Each worker has a queue of its own: the long poll of a
+/// worker that is killed may take a job with it, for half a minute.
 fn credentials_of_worker(fault: Fault, relay: &Relay) -> Row {
     let seen = [Times::First(1), Times::Always].map(|times| {
         let stack = Stack::on(own_engine(), &own_engine().endpoint);
@@ -366,7 +366,7 @@ fn nothing_is_wrong(stack: &Stack, audit: &Audit) {
     assert!(stack.nothing_was_given_up());
 }
 
-/// Which of the requests meet what is drawn by it, so that the storm is no stronger on some days.
+/// The seed that draws which requests meet a fault, so that the storm is equally strong in each run.
 const STORM_SEED: u64 = 1124;
 
 /// All of them together, on both sides, a third of the requests.
@@ -390,7 +390,7 @@ fn a_storm() {
     relay.clear();
     let accepted = audit.nothing_is_lost();
     assert_eq!(accepted + refused, 48);
-    assert!(accepted > refused, "retries bear most of it");
+    assert!(accepted > refused, "retries help most of them");
     nothing_is_wrong(&stack, &audit);
     let objects = engine().objects_in(&stack.bucket);
     println!(

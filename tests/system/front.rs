@@ -1,4 +1,4 @@
-//! The proxy that docs/OPERATIONS.md puts in front of the service where there is no AWS, as it is written there.
+//! The proxy that docs/OPERATIONS.md puts in front of the service without AWS, with the configuration that is written there.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A disk that is full, and then is not. It is a small one of the test's own, in a name space with nothing else in it.
+//! A disk that is full, and then has room again. It is a small one of the test's own, in a mount namespace.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The service without AWS: Garage as the store, which is strict about signatures and checksums, and roto as the queue, which
 //! keeps it on the disk. docs/OPERATIONS.md says how to run them.
 //!
-//! Building Garage takes half an hour, so `cargo test` leaves these out. Once:
+//! Building Garage takes half an hour, so these tests are ignored. Once:
 //!
 //! ```sh
 //! cargo install garage --version 2.5.0 --locked --root target/garage \
@@ -33,7 +33,7 @@ const BUCKET: &str = "images";
 const ACCESS_KEY_ID: &str = "GK0123456789abcdef01234567";
 const SECRET_ACCESS_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// One node, with no other to replicate to. The web endpoint shows a bucket to whoever asks for its name as the host.
+/// One node, with no other to replicate to. The web endpoint shows a bucket to requests that have its name as the host.
 const CONFIGURATION: &str = r#"
 metadata_dir = "DIRECTORY/meta"
 data_dir = "DIRECTORY/data"

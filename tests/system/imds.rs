@@ -12,7 +12,7 @@ use image_sharer::aws::credentials::Credentials;
 use image_sharer::support::dates;
 use serde_json::json;
 
-/// No request here is as long.
+/// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 8192;
 
 /// The service. It listens as long as this process lives.
@@ -24,7 +24,7 @@ pub(crate) struct Imds {
 }
 
 impl Imds {
-    /// Of an instance with a role, whose credentials these are.
+    /// Starts one for an instance with a role, whose credentials these are.
     pub(crate) fn start(credentials: &Credentials) -> Imds {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let imds = Imds { port: listener.local_addr().unwrap().port(), paths: Arc::default() };
@@ -59,7 +59,7 @@ impl Imds {
         self.set("meta-data/iam/security-credentials/a-role", &credentials.to_string());
     }
 
-    /// What is to be found at a path below `/latest/`.
+    /// Sets what a path below `/latest/` answers.
     pub(crate) fn set(&self, path: &str, content: &str) {
         self.paths.lock().unwrap().insert(format!("/latest/{path}"), content.to_owned());
     }

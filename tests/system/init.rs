@@ -1,4 +1,4 @@
-//! The promise of a start at boot where there is no systemd: by a line of inittab, or by an LSB script.
+//! A start at boot without systemd: by a line of inittab, or by an LSB script.
 //!
 //! A machine is a process namespace whose first process is busybox's init, in a root directory with nothing in it but busybox and
 //! what is installed. No kernel is booted: that is for tests/system/boot.rs.

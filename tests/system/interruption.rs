@@ -1,4 +1,4 @@
-//! What becomes of the jobs of a worker whose machine is taken away: with a notice, and without.
+//! The jobs of a worker whose machine is taken away, with a notice and without.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Servers that are not ours, such as the engine, and that must not outlive the test process, however that ends.
+//! Runs servers that are not ours, such as the engine, so that they end with the test process, however that ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::program::wait_until;
 
-/// Runs a program until it ends or this script's standard input does, which is when the test process is gone or has dropped the
-/// value below; then takes its directory away. Arguments: the directory, the program, its arguments.
+/// Runs a program until it ends, or until this script's standard input does: then the test process is gone or has dropped the
+/// value below. It then removes the program's directory. Arguments: the directory, the program, its arguments.
 const KEEPER: &str = r#"
     directory=$1
     shift

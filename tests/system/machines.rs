@@ -1,4 +1,4 @@
-//! Machines of a test's own, as far as Linux has them for the asking: a network that nobody else is in, and one core.
+//! Machines of a test's own, made of what Linux offers: a network namespace with nobody else in it, and one core.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use rustix::thread::{
 use crate::program::Program;
 use crate::relay::Relay;
 
-/// Brings up the loopback device of a new network, says so, and keeps the network until somebody else has got hold of it.
+/// Brings up the loopback device of a new network, says so, and keeps the network until the test has opened it.
 const NEW_NETWORK: &str = "ip link set lo up && echo up && exec cat";
 
 /// A machine: what runs on it shares no network with anything else. It goes when nothing of it is left.
@@ -24,7 +24,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine with this core of ours, counted from 0; past the last the count begins anew.
+    /// A machine with this core of ours, counted from 0; past the last the count begins again.
     pub(crate) fn new(core: usize) -> Machine {
         let root = rustix::process::geteuid().is_root();
         assert!(root, "two machines are made of network namespaces, which takes root: run the tests as root");
@@ -43,7 +43,7 @@ impl Machine {
         Machine { network, core }
     }
 
-    /// Does something on the machine. Threads, processes and sockets that are made meanwhile stay there.
+    /// Does something on the machine. Threads, processes and sockets that it makes stay there.
     fn on<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let there = || {
             move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -62,7 +62,7 @@ impl Machine {
         self.on(|| Program::start(name, &[], environment))
     }
 
-    /// From now on the endpoint, which is out here, answers there by the same address.
+    /// From now on the endpoint answers on the machine too, at the same address.
     pub(crate) fn connect(&self, endpoint: &str) {
         let address: SocketAddr =
             endpoint.trim_start_matches("http://").parse().expect("an address and port");

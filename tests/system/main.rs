@@ -1,6 +1,6 @@
 //! The real programs on what one machine and one user do not have: the engines that stand in for S3 and SQS, a cache and a
-//! proxy in front, name spaces in place of machines, a disk that is full, a power cut, a virtual machine. tests/system/run
-//! installs what these tests need and runs them; some of them need root. The folder tests/common has what they share with tests/it.
+//! proxy in front, namespaces in place of machines, a disk that is full, a power cut, a virtual machine. tests/system/run
+//! installs what these tests need and runs them; some of them need root. The folder tests/common has what tests/it uses too.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on is to say so and end")]
 
@@ -42,15 +42,15 @@ mod expiry;
 mod faults;
 mod first_run;
 mod front;
-#[cfg(target_os = "linux")] // it mounts a small disk in a name space
+#[cfg(target_os = "linux")] // it mounts a small disk in a namespace
 mod full_disk;
 mod garage;
 mod imds;
-#[cfg(target_os = "linux")] // its machines are name spaces
+#[cfg(target_os = "linux")] // its machines are namespaces
 mod init;
 mod interruption;
 mod kept;
-#[cfg(target_os = "linux")] // they are made of network name spaces
+#[cfg(target_os = "linux")] // they are made of network namespaces
 mod machines;
 mod metrics;
 mod nginx;

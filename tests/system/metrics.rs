@@ -1,4 +1,4 @@
-//! What Prometheus is shown, read by its own parser: the numbers are those of what was done.
+//! The metrics page, read by Prometheus' own parser: the numbers are those of what was done.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::request::Operation;
 use crate::scrape::{address, number_after};
 use crate::stack::Stack;
 
-/// The samples but for the buckets, which are looked at on the way.
+/// The samples. The parser's script checks the buckets of histograms and leaves them out.
 fn samples(program: &Program) -> BTreeMap<String, f64> {
     let reply = curl(&[&format!("http://{}/metrics", address(program))]);
     assert_eq!(reply.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));

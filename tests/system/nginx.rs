@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::kept::Kept;
 use crate::program::{free_port, tempdir, wait_until};
 
-/// What is the same whatever it does.
+/// What all configurations have in common.
 const CONFIGURATION: &str = "
 daemon off;
 master_process off;
@@ -32,7 +32,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// `http` is what is in its block of that name, with DIRECTORY for a place to keep things and PORT for where to listen.
+    /// Starts one. `http` is the content of its block of that name. There DIRECTORY is its own directory, and PORT its port.
     pub(crate) fn start(http: &str) -> Nginx {
         // Other test processes may be after the same port at the same time.
         (0..10).find_map(|_| Nginx::start_on(free_port(), http)).expect("nginx starts")

@@ -1,4 +1,4 @@
-//! SIGKILL and a new start of the store and the queue themselves, while clients upload: our programs go on by themselves.
+//! SIGKILL and a new start of the store and the queue, while clients upload: our programs go on without help.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const DEFAULT_OUTAGES: usize = 1;
 
 const CLIENTS: usize = 3;
 
-/// What each client does not upload more often than.
+/// The least time between two uploads of a client.
 const PACE: Duration = Duration::from_millis(100);
 
 /// A worker looks up again after at most 32 s, and a job that has failed waits up to 20.

@@ -1,8 +1,7 @@
-//! What a power cut leaves of a local server's directory: only what was forced to the disk is sure, and of the rest anything may
-//! be there or not.
+//! A power cut of a local server. Only what was forced to the disk is sure to be there; the rest may be there or not.
 //!
-//! strace tells what the server did, in order. From that the directories are made that a cut could have left at any moment, and
-//! the server is started on them. `POWER_CUTS=60 cargo test --test system power_cut` tries more of them than usual.
+//! strace tells what the server did, in order. From that the test makes directories that a cut could have left at any moment, and
+//! starts the server on them. `POWER_CUTS=60 cargo test --test system power_cut` tries more of them than usual.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -135,7 +134,7 @@ fn history(trace: &str) -> Vec<Disk> {
     disks
 }
 
-/// How a cut treats what is not sure.
+/// What a cut leaves of that which is not sure.
 #[derive(Clone, Copy, Debug)]
 enum Rest {
     /// None of it is there, and files that were not forced to the disk are empty.

@@ -63,7 +63,7 @@ const COMPLETE: [(Size, ThumbnailFormat); 3] = [
     (Size::Large, ThumbnailFormat::Jpeg),
 ];
 
-/// 1000 objects are a page. An image of two comes first, so the pages' border goes through a complete one of four.
+/// A page is 1000 objects. The first image has two, so that a page ends within a complete image of four.
 #[test]
 fn only_the_unfinished_are_queued_again_on_all_pages() {
     const IMAGES: u32 = 260;
@@ -123,7 +123,7 @@ fn only_the_unfinished_are_queued_again_on_all_pages() {
     succeeds(&again, " reconciled images=3 unfinished=2 queued=0 young=0 left_alone=2 failed=0");
 }
 
-/// Told to stop, it says where to go on; killed, the same part is done again, which does no harm.
+/// A scan that is told to stop says where to go on. One that is killed is done again, which does no harm.
 #[test]
 fn a_scan_that_is_stopped_goes_on() {
     let stack = Stack::start();
@@ -170,7 +170,7 @@ fn an_error_says_where_to_go_on() {
     assert!(log.contains("NoSuchBucket") && log.ends_with("\ngo on with: worker --reconcile\n"), "{log}");
 }
 
-/// Python has the terminal that a test has not.
+/// Python makes a terminal, which a test does not have.
 #[test]
 fn progress_is_one_line_on_a_terminal() {
     let stack = Stack::start();

@@ -74,8 +74,7 @@ fn a_job_that_comes_before_its_original_waits_for_it() {
     assert_eq!(engine().objects_in(&stack.bucket), 4);
 }
 
-/// Jobs whose originals are nowhere are deleted one by one, and not as fast as they come: so an operator has the time to see
-/// that the bucket is the wrong one.
+/// A worker deletes jobs whose originals are nowhere, but slowly: an operator has time to see that the bucket is the wrong one.
 #[test]
 fn a_worker_on_another_bucket_does_not_run_through_the_backlog() {
     const AT_A_TIME: usize = 8;
@@ -101,8 +100,8 @@ fn a_worker_on_another_bucket_does_not_run_through_the_backlog() {
     assert!(tried < AT_A_TIME + received, "{tried} were tried, in {received} rounds");
 }
 
-/// The worker hears of it after 15 s. To fetch, to store (three at a time) and to delete is each tried in vain for 4 s and then
-/// answered after 2.4, which makes over 30 in all. Another worker waits.
+/// The worker gets the message after 15 s. To fetch, to store (three at a time) and to delete each fails for 4 s, and then takes
+/// 2.4 s: over 30 s in all. Another worker waits.
 #[test]
 fn a_job_that_takes_longer_than_its_visibility_is_done_once() {
     let stack = Stack::start();
@@ -127,7 +126,7 @@ fn a_job_that_takes_longer_than_its_visibility_is_done_once() {
     assert_eq!(audit.nothing_is_lost(), 1);
 }
 
-/// What may be in a queue and is no job.
+/// Messages that are no jobs.
 fn poison() -> Vec<String> {
     const ID: &str = "0123456789abcdef0123456789abcdef";
     let good = job_of(format!("{ID}/original.jpg").parse().expect("a key")).to_json();
@@ -168,8 +167,8 @@ fn receive_in_passing(queue: &dyn Queue, count: usize) {
     queue.change_visibility(&visible).unwrap();
 }
 
-/// A worker does not touch what it cannot read: not in a hurry either, since it may be the job of a newer server, for a worker
-/// that is about to be started. So each receive takes its 30 s, and somebody else may have done some of the five.
+/// A worker leaves a message that it cannot read as it is, because it may be the job of a newer server, for a worker that starts
+/// soon. So each of the five receives takes its 30 s, and the test may make some of them itself.
 fn goes_to_the_dead_letter_queue(received_before: u32) {
     let stack = Stack::start();
     let audit = Audit::default();

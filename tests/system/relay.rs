@@ -1,5 +1,5 @@
-//! A way to the engine that leads through the test, which can lay it to where the engine cannot be seen from, hear what is asked,
-//! and do to any request what a network, a busy service or a wrong clock does.
+//! A relay in front of the engine. It can listen in another network, it keeps the requests that it saw, and it does to any of
+//! them what a network, a busy service or a wrong clock does.
 
 use std::fmt;
 use std::io::{BufReader, Write};
@@ -17,13 +17,13 @@ use crate::request::{Operation, Request, end_of_head};
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// It is passed on so much later, whether or not anybody still waits for an answer.
+    /// It is passed on so much later, whether or not the client still waits for an answer.
     Delay(Duration),
     /// It takes effect at once, and the answer is so much later.
     LateAnswer(Duration),
-    /// Nothing is heard for as long as the rule is there. Then it is passed on, if somebody still waits.
+    /// There is no answer for as long as the rule is there. Then the request is passed on, if the client still waits.
     Silence,
-    /// It takes effect at once, and nothing is heard for as long as the rule is there.
+    /// It takes effect at once, and there is no answer for as long as the rule is there.
     SilenceAfter,
     /// The connection is closed when half of the request has come.
     CutRequest,
@@ -109,7 +109,7 @@ impl Rule {
     }
 }
 
-/// A relay that lets all through until it is told otherwise. It goes on until the test process ends.
+/// A relay. It lets all requests through until it is told otherwise, and ends with the test process.
 pub(crate) struct Relay {
     /// What to use in place of the endpoint.
     pub url: String,
@@ -202,7 +202,7 @@ impl Relay {
         self.state.heard.lock().unwrap().iter().map(|(_, head)| head.clone()).collect()
     }
 
-    /// Waits until none is under way any longer for which nobody waits.
+    /// Waits until no request is under way.
     pub(crate) fn wait_for_late_ones(&self) {
         wait_until("what is late has come", || (*self.state.under_way.lock().unwrap() == 0).then_some(()));
     }
@@ -293,7 +293,7 @@ impl State {
         whole(forward()?)
     }
 
-    /// None if nobody waits any longer when the rules are gone.
+    /// None if the client has gone when the rules are cleared.
     fn wait_for_clearing(&self, client: &TcpStream, cleared: usize) -> Option<()> {
         *self.held.lock().unwrap() += 1;
         let guard = self.cleared.lock().unwrap();
@@ -312,7 +312,7 @@ struct Answer {
     is_whole: bool,
 }
 
-/// The same answer with a length that is one more than there is.
+/// The same answer with a length that is one more than the body's.
 fn short(answer: Vec<u8>) -> Vec<u8> {
     let end = end_of_head(&answer).expect("a head");
     let (head, body) = (String::from_utf8_lossy(&answer[..end]).into_owned(), &answer[end..]);

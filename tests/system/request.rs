@@ -1,4 +1,4 @@
-//! A request as it came to a [relay](crate::relay): it is signed, so it is passed on as it is.
+//! A request that came to a [relay](crate::relay). It is signed, so it is passed on unchanged.
 
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! What is secret is in no line that a program writes, at any level, whatever goes wrong: not a key, a session token, a
-//! signature, or the header that has it. A key's id is no secret, and is not there either.
+//! No line that a program writes has a secret in it, at any level, whatever goes wrong: no key, session token or signature, and
+//! no header with one. A key's id is no secret, and is not there either.
 
 use std::fs;
 use std::process::Output;
@@ -18,7 +18,7 @@ use crate::relay::{Fault, Relay, Times};
 use crate::request::Operation;
 use crate::stack::Stack;
 
-/// What a line must not have, and all lines.
+/// The secrets, and all lines that must not have them.
 #[derive(Default)]
 struct Search {
     secrets: Vec<String>,
@@ -50,7 +50,7 @@ impl Search {
         self.text.push_str(&String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What must be there, so that it is known to have been searched, and what must not.
+    /// Fails if a line has a secret. The expected parts must be there: they show that the right text was searched.
     fn finds_only(&self, expected: &[&str]) {
         for part in expected {
             assert!(self.text.contains(part), "{part} did not happen");
@@ -124,7 +124,7 @@ fn no_fault_brings_a_secret_into_a_log() {
     ]);
 }
 
-/// What an operator may have got wrong, with what the program says to that.
+/// Settings that an operator may get wrong, and what the programs say about them.
 #[test]
 fn no_wrong_setting_brings_a_secret_into_an_error() {
     let stack = Stack::start();

@@ -1,5 +1,7 @@
-//! Half an hour of work, and of bad luck: `SOAK_SECONDS=1800 cargo test --test system soak -- --nocapture 2>/dev/null`. At the end
-//! the programs are no larger than after the first sixth, and nothing is lost.
+//! Half an hour of work, and of bad luck. At the end the programs are no larger than after the first sixth, and nothing is lost.
+//!
+//! `SOAK_SECONDS=1800 cargo test --test system soak -- --nocapture 2>/dev/null` is the half hour; without the variable it is
+//! less than half a minute.
 
 use std::sync::Arc;
 use std::thread;
@@ -19,16 +21,16 @@ use crate::relay::{Fault, Relay, Times};
 use crate::stack::Stack;
 use samples::mutate::Random;
 
-/// Unless `SOAK_SECONDS` says otherwise.
+/// How long it takes unless `SOAK_SECONDS` says otherwise.
 const DEFAULT_SECONDS: usize = 24;
 
 /// Half of them upload to either server.
 const CLIENTS: usize = 4;
 
-/// Of the time, to see how fast all is when nobody holds back.
+/// The part of the time in which clients upload as fast as they can, to measure that.
 const MEASURED_PART: u32 = 12;
 
-/// Of what all could do.
+/// The load after that, in per cent of what was measured.
 const LOAD_PERCENT: u32 = 70;
 
 /// Between two faults, in milliseconds, at most.
@@ -37,15 +39,15 @@ const QUIET_MS: usize = 6000;
 /// The longest that the engine stands still, in milliseconds. A client waits for no longer than that.
 const LONGEST_PAUSE_MS: usize = 3000;
 
-/// As many as there are under way, more or less.
+/// How many requests are cut at a time: about as many as are under way.
 const CUT_AT_A_TIME: usize = 8;
 
-/// What a program may have grown by: the allocator keeps what threads have freed, more or less of it.
+/// How much a program may have grown: the allocator keeps some of what threads have freed.
 const GROWTH_KIB: u64 = 16 * 1024;
 
 const ALL_DONE_WITHIN: Duration = Duration::from_secs(180);
 
-/// What does not grow.
+/// What must not grow.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     resident_kib: u64,
@@ -74,11 +76,11 @@ struct Soak {
     engine: &'static Engine,
     relay: Relay,
     stack: Stack,
-    /// The second server, which is the one that is killed, and what it is started with.
+    /// The second server, which is killed again and again, and its environment.
     second: Program,
     second_environment: Vec<(String, String)>,
     urls: [String; 2],
-    /// The second is the one that is killed.
+    /// The second one is killed again and again.
     workers: [Program; 2],
     harm: Harm,
     checked: Vec<Urls>,

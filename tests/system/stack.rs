@@ -17,14 +17,14 @@ pub(crate) struct Stack {
     pub url: String,
     /// For another server or a worker.
     pub environment: Vec<(String, String)>,
-    /// The jobs and where they end that fail for ever.
+    /// The queue of jobs, and its dead-letter queue.
     pub queues: QueueUrls,
     engine: &'static Engine,
     /// The name of the bucket.
     pub bucket: String,
 }
 
-/// Who looks at a bucket at a time.
+/// Threads that read a bucket at a time.
 const VIEWERS: usize = 4;
 
 /// The most that any object of a test has.
@@ -36,7 +36,7 @@ impl Stack {
         Stack::shown_by(&engine().endpoint)
     }
 
-    /// With the images to be viewed at this URL of whatever stands in front of the engine.
+    /// With this URL, of a cache in front of the engine, to view the images at.
     pub(crate) fn shown_by(front: &str) -> Stack {
         Stack::on(engine(), front)
     }
@@ -148,7 +148,7 @@ impl Stack {
         let store = self.store();
         let get = |key: &Key| match store.get(key, MAX_OBJECT_BYTES) {
             Ok(bytes) => Some((*key, bytes)),
-            Err(StoreError::NotFound(_)) => None, // it was taken back meanwhile
+            Err(StoreError::NotFound(_)) => None, // the server has just taken it back
             Err(error) => panic!("{error}"),
         };
         let get_all = |keys: &[Key]| keys.iter().filter_map(get).collect::<Vec<_>>();
@@ -168,6 +168,7 @@ impl Stack {
     pub(crate) fn depth(&self) -> Depth {
         self.queue(&self.queues.jobs).depth().unwrap()
     }
+
     /// Whether no job has come to the dead-letter queue.
     pub(crate) fn nothing_was_given_up(&self) -> bool {
         self.queue(&self.queues.dead).depth().unwrap().is_empty()

@@ -142,7 +142,7 @@ impl Machine {
         });
     }
 
-    /// Waits until it has turned itself off, and meanwhile does something to it now and then.
+    /// Waits until it has turned itself off, and repeats an action from time to time until then.
     pub(crate) fn wait_until_off(&mut self, mut meanwhile: impl FnMut(&Machine)) {
         wait_within(PATIENCE, "it turns itself off", || {
             meanwhile(self);
@@ -151,8 +151,8 @@ impl Machine {
         self.running = None;
     }
 
-    /// Says the button's name to qemu's monitor, which hears nothing from a caller that hangs up before it has answered. If the
-    /// machine has just turned itself off, nobody is there; whoever waits for that finds out.
+    /// Says the button's name to qemu's monitor, which ignores a caller that hangs up before the answer. If the machine has just
+    /// turned itself off, the monitor is gone, and the caller will notice.
     fn press(&self, button: &str) {
         let Ok(mut monitor) = UnixStream::connect(self.path("running/monitor")) else { return };
         monitor.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -25,7 +25,7 @@ use crate::stack::Stack;
 /// Uploaded in turns.
 const PICTURES: usize = 4;
 
-/// Enough for all that is measured, and for both to have their hands full when the first is killed.
+/// Enough for all measurements, and for both workers to be busy when the first is killed.
 const UPLOADS: usize = 66;
 
 /// Jobs to measure a rate over, for each worker.
@@ -84,7 +84,7 @@ struct Watch {
     last: Cell<Option<(Instant, Depth)>>,
 }
 
-/// The workers that there are.
+/// The workers that run.
 type Workers<'a> = [Option<&'a Program>; 2];
 
 fn done(workers: Workers) -> [usize; 2] {

@@ -22,7 +22,7 @@ fn field(name: &str, content: &[u8]) -> Vec<u8> {
 
 /// What a body with one part of these headers gives.
 fn with_headers(headers: &[&str]) -> Result<Vec<u8>, MultipartError> {
-    image_field(TYPE, &body_of(&[part_of(headers, b"cat")])).map(<[u8]>::to_vec)
+    find_image(TYPE, &body_of(&[part_of(headers, b"cat")])).map(<[u8]>::to_vec)
 }
 
 fn with_disposition(parameters: &str) -> Result<Vec<u8>, MultipartError> {
@@ -31,7 +31,7 @@ fn with_disposition(parameters: &str) -> Result<Vec<u8>, MultipartError> {
 
 fn with_type(content_type: &str, boundary: &str) -> Result<Vec<u8>, MultipartError> {
     let body = format!("--{boundary}\r\n{FILE}\r\n\r\ncat\r\n--{boundary}--\r\n");
-    image_field(content_type, body.as_bytes()).map(<[u8]>::to_vec)
+    find_image(content_type, body.as_bytes()).map(<[u8]>::to_vec)
 }
 
 const CAT: Result<&[u8], MultipartError> = Ok(b"cat");
@@ -44,8 +44,8 @@ fn cat() -> Result<Vec<u8>, MultipartError> {
 fn finds_the_image_among_other_fields() {
     let body =
         body_of(&[field("a", b"1"), part_of(&[FILE, "Content-Type: image/jpeg"], b"cat"), field("b", b"")]);
-    assert_eq!(image_field(TYPE, &body), CAT);
-    assert_eq!(image_field(TYPE, &body_of(&[field("image", b"cat")])), CAT, "a file name is not needed");
+    assert_eq!(find_image(TYPE, &body), CAT);
+    assert_eq!(find_image(TYPE, &body_of(&[field("image", b"cat")])), CAT, "a file name is not needed");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn takes_every_kind_of_file_name() {
     }
     let latin1 =
         b"--B\r\nContent-Disposition: form-data; name=image; filename=\"\xFC.jpg\"\r\n\r\ncat\r\n--B--";
-    assert_eq!(image_field(TYPE, latin1), CAT);
+    assert_eq!(find_image(TYPE, latin1), CAT);
 }
 
 #[test]
@@ -188,44 +188,44 @@ fn refuses_other_media_types() {
 #[test]
 fn a_line_that_only_begins_like_the_boundary_is_content() {
     let content = b"\r\n--Bx\r\n--B-\r\n--B--x\r\n--B x\r\n --B\r\n--b\r\n--B\n--B\r--\r\n-B";
-    assert_eq!(image_field(TYPE, &body_of(&[part_of(&[FILE], content)])), Ok(&content[..]));
+    assert_eq!(find_image(TYPE, &body_of(&[part_of(&[FILE], content)])), Ok(&content[..]));
 }
 
 #[test]
 fn takes_preamble_epilogue_and_transport_padding() {
     let body =
         [b"preamble\r\n--Bx\r\n", &part_of(&[FILE], b"cat")[..], b"--B-- \t\r\nepilogue\r\n--B\r\n"].concat();
-    assert_eq!(image_field(TYPE, &body), CAT);
+    assert_eq!(find_image(TYPE, &body), CAT);
     let body = [b"\r\n--B \t \r\n", FILE.as_bytes(), b"\r\n\r\ncat\r\n--B--"].concat();
-    assert_eq!(image_field(TYPE, &body), CAT);
+    assert_eq!(find_image(TYPE, &body), CAT);
 }
 
 #[test]
 fn refuses_lines_that_end_in_lf_alone() {
     let body = body_of(&[part_of(&[FILE], b"cat")]);
     let body: Vec<u8> = body.into_iter().filter(|byte| *byte != b'\r').collect();
-    assert_eq!(image_field(TYPE, &body), Err(NoParts));
+    assert_eq!(find_image(TYPE, &body), Err(NoParts));
     let body = [b"--B\r\n", FILE.as_bytes(), b"\n\ncat\r\n--B--\r\n"].concat();
-    assert_eq!(image_field(TYPE, &body), Err(PartHeaders));
+    assert_eq!(find_image(TYPE, &body), Err(PartHeaders));
 }
 
 #[test]
 fn refuses_every_body_that_is_cut_short() {
     let body = body_of(&[field("a", b"1"), part_of(&[FILE], b"cat")]);
     let whole = body.len() - b"\r\n".len();
-    assert_eq!(image_field(TYPE, &body[..whole]), CAT);
+    assert_eq!(find_image(TYPE, &body[..whole]), CAT);
     for length in 0..whole {
-        let refused = image_field(TYPE, &body[..length]);
+        let refused = find_image(TYPE, &body[..length]);
         assert!(matches!(refused, Err(NoParts | CutShort)), "{length}: {refused:?}");
     }
 }
 
 #[test]
 fn refuses_no_image_an_empty_one_and_two() {
-    assert_eq!(image_field(TYPE, b"--B--\r\n"), Err(NoImage));
-    assert_eq!(image_field(TYPE, &body_of(&[field("file", b"cat")])), Err(NoImage));
-    assert_eq!(image_field(TYPE, &body_of(&[field("image", b"")])), Err(EmptyImage));
-    assert_eq!(image_field(TYPE, &body_of(&[field("image", b"1"), field("image", b"")])), Err(TwoImages));
+    assert_eq!(find_image(TYPE, b"--B--\r\n"), Err(NoImage));
+    assert_eq!(find_image(TYPE, &body_of(&[field("file", b"cat")])), Err(NoImage));
+    assert_eq!(find_image(TYPE, &body_of(&[field("image", b"")])), Err(EmptyImage));
+    assert_eq!(find_image(TYPE, &body_of(&[field("image", b"1"), field("image", b"")])), Err(TwoImages));
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn a_nested_multipart_is_opaque() {
         &["Content-Disposition: form-data; name=\"files\"", "Content-Type: multipart/mixed; boundary=inner"],
         &nested,
     );
-    assert_eq!(image_field(TYPE, &body_of(&[mixed.clone(), field("image", b"cat")])), CAT);
-    assert_eq!(image_field(TYPE, &body_of(&[mixed])), Err(NoImage));
+    assert_eq!(find_image(TYPE, &body_of(&[mixed.clone(), field("image", b"cat")])), CAT);
+    assert_eq!(find_image(TYPE, &body_of(&[mixed])), Err(NoImage));
 }
 
 #[test]
@@ -244,20 +244,20 @@ fn the_limits_are_exact() {
     let image = vec![7; MAX_IMAGE_BYTES + 1];
     let [exact, over] =
         [MAX_IMAGE_BYTES, MAX_IMAGE_BYTES + 1].map(|n| body_of(&[field("image", &image[..n])]));
-    assert_eq!(image_field(TYPE, &exact), Ok(&image[..MAX_IMAGE_BYTES]));
-    assert_eq!(image_field(TYPE, &over), Err(ImageTooLarge));
+    assert_eq!(find_image(TYPE, &exact), Ok(&image[..MAX_IMAGE_BYTES]));
+    assert_eq!(find_image(TYPE, &over), Err(ImageTooLarge));
 
     let half = vec![7; MAX_OTHER_BYTES / 2];
     let others = [field("image", b"cat"), field("a", &half), field("b", &half)];
-    assert_eq!(image_field(TYPE, &body_of(&others)), CAT);
+    assert_eq!(find_image(TYPE, &body_of(&others)), CAT);
     let others = [&others[..], &[field("c", b"1")]].concat();
-    assert_eq!(image_field(TYPE, &body_of(&others)), Err(OthersTooLarge));
+    assert_eq!(find_image(TYPE, &body_of(&others)), Err(OthersTooLarge));
 
     let mut parts = vec![field("a", b""); MAX_PARTS - 1];
     parts.push(field("image", b"cat"));
-    assert_eq!(image_field(TYPE, &body_of(&parts)), CAT);
+    assert_eq!(find_image(TYPE, &body_of(&parts)), CAT);
     parts.push(field("a", b""));
-    assert_eq!(image_field(TYPE, &body_of(&parts)), Err(TooManyParts));
+    assert_eq!(find_image(TYPE, &body_of(&parts)), Err(TooManyParts));
 
     let padding = MAX_PART_HEADER_BYTES - FILE.len() - "\r\nX:".len();
     let [exact, over] = [padding, padding + 1].map(|n| format!("X:{}", "x".repeat(n)));
@@ -269,16 +269,16 @@ fn the_limits_are_exact() {
 fn too_large_comes_before_wrong() {
     let large = vec![7; MAX_IMAGE_BYTES + 1];
     let encoded = part_of(&[FILE, "Content-Transfer-Encoding: base64"], &large);
-    assert_eq!(image_field(TYPE, &body_of(&[encoded, field("image", b"")])), Err(ImageTooLarge));
+    assert_eq!(find_image(TYPE, &body_of(&[encoded, field("image", b"")])), Err(ImageTooLarge));
 
     let nameless = part_of(&["Content-Type: text/plain"], b"");
     let image = field("image", &large);
-    assert_eq!(image_field(TYPE, &body_of(&[nameless.clone(), image.clone()])), Err(ImageTooLarge));
+    assert_eq!(find_image(TYPE, &body_of(&[nameless.clone(), image.clone()])), Err(ImageTooLarge));
     let parts = [vec![field("a", b""); MAX_PARTS], vec![image.clone()]].concat();
-    assert_eq!(image_field(TYPE, &body_of(&parts)), Err(ImageTooLarge));
-    assert_eq!(image_field(TYPE, &image), Err(ImageTooLarge), "nor is there a closing boundary");
-    assert_eq!(image_field(TYPE, &field("other", &large)), Err(OthersTooLarge));
-    assert_eq!(image_field(TYPE, &body_of(&[nameless, field("image", b"cat")])), Err(PartHeaders));
+    assert_eq!(find_image(TYPE, &body_of(&parts)), Err(ImageTooLarge));
+    assert_eq!(find_image(TYPE, &image), Err(ImageTooLarge), "nor is there a closing boundary");
+    assert_eq!(find_image(TYPE, &field("other", &large)), Err(OthersTooLarge));
+    assert_eq!(find_image(TYPE, &body_of(&[nameless, field("image", b"cat")])), Err(PartHeaders));
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn seeds() -> Vec<Vec<u8>> {
 #[test]
 fn fuzz_body() {
     samples::mutate::run("multipart body", &seeds(), |body| {
-        if let Ok(image) = image_field(TYPE, body) {
+        if let Ok(image) = find_image(TYPE, body) {
             assert!((1..=MAX_IMAGE_BYTES).contains(&image.len()));
             let start = image.as_ptr() as usize - body.as_ptr() as usize;
             assert!(body[start + image.len()..].starts_with(b"\r\n--B"));
@@ -335,7 +335,7 @@ fn fuzz_content_type() {
         [TYPE, "multipart/form-data; charset=\"a\\\"b\"; boundary=\"B\"", "multipart/form-data ;BOUNDARY=B;"];
     let types: Vec<Vec<u8>> = types.iter().map(|text| text.as_bytes().to_vec()).collect();
     samples::mutate::run("multipart Content-Type", &types, |bytes| {
-        if let Ok(boundary) = boundary(&String::from_utf8_lossy(bytes)) {
+        if let Ok(boundary) = parse_boundary(&String::from_utf8_lossy(bytes)) {
             assert!((1..=MAX_BOUNDARY_BYTES).contains(&boundary.len()) && boundary.is_ascii());
         }
     });

@@ -1,4 +1,4 @@
-//! What an operator gets to see when a setting is wrong; it must name what to change.
+//! What an operator sees when a setting is wrong. The error names what to change.
 
 use super::*;
 

@@ -82,7 +82,6 @@ fn what_is_accepted_fails_only_in_its_coded_data() {
         transparent,
         lossless,
     ];
-    let seeds = seeds.map(Vec::from);
     samples::mutate::run("a WebP's structure", &seeds, |bytes| {
         let Ok(structure) = super::read(bytes, 1_000) else { return };
         if let Pixels::Other { file, is_animation, .. } = &structure.pixels {
@@ -99,16 +98,11 @@ fn what_is_accepted_fails_only_in_its_coded_data() {
 /// libwebp and `vp8-keyframe` ignore the bit, and image-webp refuses it.
 #[test]
 fn a_reserved_colour_space_matters_only_to_image_webp() {
-    let vp8 = reserved_colour_space(&WEBP_LOSSY[20..]);
-    assert!(cost(&webp_extended(0, (1, 1), &[(b"VP8 ", &vp8)]), 1).is_ok());
-    let alph = &WEBP_LOSSY_ALPHA[38..50];
-    let transparent = webp_extended(0x10, (1, 1), &[(b"ALPH", alph), (b"VP8 ", &vp8)]);
-    assert!(matches!(cost(&transparent, 1), Err(InspectError::Unsupported(..))));
-}
-
-/// Sets the first coded bit. The others are then others too, but the frame happens to stay long enough for its header.
-fn reserved_colour_space(vp8: &[u8]) -> Vec<u8> {
-    let mut vp8 = vp8.to_vec();
+    // The bit is the first that is coded. With it the bits after it are others, but this frame stays long enough for its header.
+    let mut vp8 = include_bytes!("../../../vp8-keyframe/tests/fixtures/unfiltered.webp")[20..].to_vec();
     vp8[10] |= 0x80;
-    vp8
+    let size = (33, 31);
+    assert!(cost(&webp_extended(0, size, &[(b"VP8 ", &vp8)]), 2_000).is_ok());
+    let transparent = webp_extended(0x10, size, &[(b"ALPH", &[0; 1 + 33 * 31]), (b"VP8 ", &vp8)]);
+    assert!(matches!(cost(&transparent, 2_000), Err(InspectError::Unsupported(..))));
 }

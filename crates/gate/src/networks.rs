@@ -1,4 +1,4 @@
-//! Which hosts are meant by an address or a network, as `TRUSTED_PROXIES` has them: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
+//! Sets of addresses, written as `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -44,7 +44,7 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// The address with nothing after its first `bits`.
-pub fn network(address: IpAddr, bits: u32) -> IpAddr {
+pub(crate) fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address {
         IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - bits).unwrap_or(0)).into()),
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - bits).unwrap_or(0)).into()),
