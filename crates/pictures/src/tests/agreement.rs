@@ -55,7 +55,7 @@ fn is_fault_of_coded_data(format: Format, error: &Undecodable) -> bool {
     let Undecodable::CodedData(cause) = error else { return false };
     match format {
         Format::Jpeg => is(&**cause, scaled_jpeg::Error::Damaged(scaled_jpeg::Damage::CodedData)),
-        Format::Png => is_one_of(&**cause, &["CorruptFlateStream", "NoMoreImageData", "UnexpectedEof"]),
+        Format::Png => is_one_of(&**cause, PNG_CODED_DATA),
         Format::Gif => is_one_of(&**cause, &["LzwError", "image truncated"]),
         Format::WebP => match cause.downcast_ref() {
             Some(vp8_keyframe::Error::MacroblocksCutShort { .. }) => true,
@@ -64,6 +64,10 @@ fn is_fault_of_coded_data(format: Format, error: &Undecodable) -> bool {
         },
     }
 }
+
+/// The png crate's names for what is wrong in the compressed rows. The filter is a row's.
+const PNG_CODED_DATA: &[&str] =
+    &["CorruptFlateStream", "NoMoreImageData", "UnexpectedEof", "UnknownFilterMethod"];
 
 /// image-webp's names for what is wrong in a bitstream behind its header.
 const WEBP_CODED_DATA: &[&str] = &[

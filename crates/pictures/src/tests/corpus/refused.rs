@@ -67,7 +67,7 @@ fn bombs() -> Vec<Picture> {
         refused("PNG of 1x65536", png_of((1, 65_536), [1, 0, 0], &[], &[0; 2 * 65_536]), "side"),
         refused("PNG of 0x5", png_of((0, 5), [8, 6, 0], &[], &[0; 5]), ""),
         refused("GIF of 65535x65535", gif_on_canvas(hidden_red(4, 4), (0, 0), (65_535, 65_535)), "pixels"),
-        refused("GIF with a frame of 65535x65535", frame_of_a_gif, "65535x65535"),
+        refused("GIF with a frame of 65535x65535", frame_of_a_gif, "4294836225 pixels"),
         refused(
             "WebP of 50000x50000",
             webp_extended(0, (50_000, 50_000), &[(b"VP8L", &webp(scene((4, 4)))[20..])]),
@@ -111,6 +111,8 @@ fn corrupted() -> Vec<Picture> {
         let mut random = Random::new(at as u64 + 1);
         let mut file = whole;
         file[at..at + 300].fill_with(|| random.below(256) as u8);
+        // In a JPEG, which takes nearly anything for coded data, a marker that does not exist.
+        file[at + 150..at + 152].copy_from_slice(&[0xff, 0x02]);
         file
     };
     let [jpeg, progressive] =
@@ -134,6 +136,7 @@ fn corrupted() -> Vec<Picture> {
         ),
         refused("PNG, noise in the middle", with_noise(png.clone(), middle(&png)), ""),
         refused("PNG, a bad checksum of the header", wrong_checksum(b"IHDR"), ""),
-        refused("PNG, a bad checksum of the data", wrong_checksum(b"IDAT"), ""),
+        refused("PNG, a bad checksum of the data", wrong_checksum(b"IDAT"), "checksum"),
+        refused("PNG, a bad checksum of a text", bad_text, "checksum"),
     ]
 }
