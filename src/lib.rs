@@ -33,6 +33,9 @@
 //! The server, the worker, `local` and `aws` depend on the domain and not on each other. The programs in `src/bin` put them
 //! together. What a picture is, and how it is scaled, is the crate `pictures`.
 
+// The service's docs are for those who read its code, so they are built with the private items and may link to them.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod aws;
 pub mod domain;
 pub mod local;
