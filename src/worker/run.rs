@@ -171,7 +171,8 @@ fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
             let put = move || shared.store.put(&key, bytes).map_err(JobFailure::Store);
             thread::Builder::new().spawn_scoped(scope, put)
         };
-        let puts: Vec<_> = Size::ALL.into_iter().zip(thumbnails.files.iter().map(Vec::as_slice)).map(put).collect();
+        let puts: Vec<_> =
+            Size::ALL.into_iter().zip(thumbnails.files.iter().map(Vec::as_slice)).map(put).collect();
         puts.into_iter()
             .try_for_each(|put| put.map_err(JobFailure::NoThread)?.join().unwrap_or(Err(JobFailure::Panic)))
     })
