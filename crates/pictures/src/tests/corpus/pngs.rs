@@ -230,15 +230,12 @@ fn with_profiles() -> Vec<Picture> {
 fn odd_structures() -> Vec<Picture> {
     let plain = png(scene(USUAL));
     let text_of_zeros = [b"Comment\0\0".as_slice(), &iccp_of_zeros(400 << 20)[11..]].concat();
-    let mut bad_checksum = png_insert(&plain, b"tEXt", b"Comment\0harmless");
-    bad_checksum[33 + 8 + 16] ^= 1;
     let cases = [
         ("zeros behind it", [&plain[..], &[0; 5000]].concat()),
         ("data in chunks of three bytes", in_small_chunks(&plain)),
         ("a chunk that nobody knows", png_insert(&plain, b"abCd", &[9; 70_000])),
         ("a profile of 400 MB of zeros", png_insert(&plain, b"iCCP", &iccp_of_zeros(400 << 20))),
         ("a text of 400 MB of zeros", png_insert(&plain, b"zTXt", &text_of_zeros)),
-        ("a text with a bad checksum", bad_checksum),
     ];
     cases.map(|(name, file)| shows(format!("PNG, {name}"), file, USUAL, TILES, EXACT)).into()
 }

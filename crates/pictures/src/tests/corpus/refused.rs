@@ -1,7 +1,7 @@
 //! What is no picture, or not all of one, or more of one than anyone should decode.
 
 use super::super::pictures::{
-    find_marker, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_of, webp,
+    find_marker, gif_descriptor, gif_on_canvas, hidden_red, jpeg_with, noise, png, png_insert, png_of, webp,
     webp_extended,
 };
 use super::*;
@@ -125,6 +125,8 @@ fn corrupted() -> Vec<Picture> {
         file[name + 4 + length] ^= 1;
         file
     };
+    let mut bad_text = png_insert(&png, b"tEXt", b"Comment\0harmless");
+    bad_text[33 + 8 + 16] ^= 1;
     let middle = |file: &[u8]| file.len() / 2;
     vec![
         refused("JPEG, noise in the middle", with_noise(jpeg.clone(), middle(&jpeg)), ""),
