@@ -26,6 +26,9 @@ pub use sqs::SqsQueue;
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the store and the queue share: the settings, and one client with its connections and credentials.
+///
+/// An upload makes four calls at worst, each of at most [`CALL_BUDGET`](aws_client::CALL_BUDGET), and may have to wait 7 s for
+/// credentials, so it is answered within 39 s.
 #[derive(Clone)]
 pub struct Aws {
     env: Arc<Env>,

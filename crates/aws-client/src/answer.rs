@@ -34,7 +34,7 @@ pub struct ErrorAnswer {
 
 impl ErrorAnswer {
     /// Whether the service says that it is asked too much.
-    pub fn is_throttling(&self) -> bool {
+    pub(crate) fn is_throttling(&self) -> bool {
         let is_code = matches!(
             self.code.as_str(),
             "SlowDown"

@@ -31,11 +31,11 @@ use crate::sign::{self, Signable};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a call may take with all its attempts, besides its own wait: 8 s, two attempts of 4. 1 MiB passes in 4 s at
-/// 2 Mbit/s. An upload makes four calls at worst, and may have to wait 7 s for credentials, so it is answered within 39 s.
+/// 2 Mbit/s.
 pub const CALL_BUDGET: Duration = Duration::from_secs(8);
 
-/// The most idle connections that are kept to one host. A server's 64 handlers use one each. A worker of eight cores has 64
-/// jobs, and each stores three thumbnails at a time.
+/// The most idle connections that are kept to one host: one for each thread that calls at once. Eight cores have up to 64 jobs,
+/// and each job stores three objects at a time.
 pub(crate) const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 192;
 
 /// The most bytes of an answer's head: S3's are about 600.
@@ -163,8 +163,9 @@ impl Client {
         &self.region
     }
 
-    /// Makes the call, at most [`MAX_ATTEMPTS`](retry::MAX_ATTEMPTS) times, and for its budget and its wait; and if new credentials are due,
-    /// for as long as their fetch takes, which is 7 s when the metadata service gets slow.
+    /// Makes the call, at most [`MAX_ATTEMPTS`](retry::MAX_ATTEMPTS) times, and for its budget and its wait; and if new
+    /// credentials are due, for as long as their fetch takes, which is 7 s when the metadata service gets slow. An attempt whose
+    /// answer is lost is made again, so a call must be one that may be done twice.
     pub fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();

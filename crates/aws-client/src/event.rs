@@ -1,4 +1,4 @@
-//! What a caller may want to know of a call that goes on: it is told, and may log it.
+//! What goes wrong without ending a call. The client logs nothing: it tells its caller, who may.
 
 use std::fmt::Display;
 

@@ -22,10 +22,10 @@
 //!   be http), `HTTPS_PROXY` and its like, the FIPS and dual-stack switches (name such an endpoint in `AWS_ENDPOINT_URL_S3` and
 //!   `_SQS`), and in the shared files all but a profile's keys, `region` and `endpoint_url`.
 //!
-//! Nothing is logged. What a caller may want to know of a call that goes on, it is told as an [`Event`].
+//! Nothing is logged. The caller is told of each retry as an [`Event`], and may log it.
 //!
-//! To read on: a call from its begin to its end is `Client::call` in `client.rs`; then `retry.rs`, `sign.rs` and
-//! `credentials/mod.rs`, in this order.
+//! To read on: `Client::call` in `client.rs` is a call from beginning to end. Then come `retry.rs`, `sign.rs` and
+//! `credentials/mod.rs`.
 
 // The docs are for those who read the code, so they are built with the private items and may link to them.
 #![allow(rustdoc::private_intra_doc_links)]

@@ -1,7 +1,7 @@
 //! Whether a failed call is made again, and when.
 //!
-//! Pure, so that the whole table can be read and tested in one place. All that this program asks of S3 and SQS may be done
-//! twice: objects are written whole and jobs may run twice, so an answer that was lost is always reason to ask again.
+//! Pure, so that the whole table can be read and tested in one place. All calls may be done
+//! twice (objects are written whole, and a message may be sent twice), so an answer that was lost is always reason to ask again.
 
 use std::time::Duration;
 

@@ -63,6 +63,19 @@ fn an_error_says_all_and_what_to_do() {
 }
 
 #[test]
+fn what_is_not_there_may_be_named_wrongly() {
+    for code in ["NoSuchBucket", "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"] {
+        let answer = ErrorAnswer {
+            status: 404,
+            code: code.to_string(),
+            target_setting: "THE_SETTING",
+            ..ErrorAnswer::default()
+        };
+        assert!(answer.to_string().contains(". Check THE_SETTING"), "{answer}");
+    }
+}
+
+#[test]
 fn a_quoted_request_is_left_out() {
     const SAYS: &str = "The request signature we calculated does not match the signature you provided.";
     let quoted =
