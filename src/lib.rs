@@ -1,11 +1,11 @@
 //! My Little Image Sharer: people POST an image with curl, and get four URLs, for the original and three thumbnails.
 //!
 //! ```text
-//! client ──▶ gate ──▶ api ──▶ upload checks ──▶ Store.create(original) ──▶ Queue.send(job) ──▶ 202
+//! client ──▶ gate ──▶ api ──▶ pictures::inspect ──▶ Store.create(original) ──▶ Queue.send(job) ──▶ 202
 //!                                                  │                        │
 //! viewer ◀── CloudFront ◀────────────────────── bucket                    queue
 //!                                                  ▲                        │
-//!                      worker: Store.put(3 thumbnails) ◀── thumbnail ◀── Store.get ◀── Queue.receive
+//!                     Store.put(3 thumbnails) ◀── pictures::thumbnails ◀── Store.get ◀── Queue.receive ◀── worker
 //! ```
 //!
 //! Two programs share nothing but a bucket and a queue, so each runs on as many machines as the load asks for. `server
@@ -13,28 +13,28 @@
 //!
 //! # A tour, in the order in which the data flows
 //!
-//! The domain is plain types and two traits: an [`image_id`] names an image, which has an original of some [`format`](mod@format)
-//! and three thumbnails, one of each [`size`]. Objects are kept by key in a [`store`]; each upload puts one [`job`] on a
-//! [`queue`]. None of these calls AWS, the
-//! network or the file system; of HTTP they know only what an object is served with.
+//! 1. [`domain`] has the nouns. An [`image_id`](domain::image_id) names an image, which has an original of some
+//!    [`format`](mod@domain::format) and three thumbnails, one of each [`size`](domain::size). Objects are kept by
+//!    [`key`](domain::key) in a [`store`](domain::store). Each upload puts one [`job`](domain::job) on a
+//!    [`queue`](domain::queue). The store and the queue are traits, and a [`failure`](domain::failure) says why one of them did
+//!    not do what it was asked.
+//! 2. [`server`] takes an upload. Only whole requests that can be read in one way reach the [`api`](server::api). It finds the
+//!    image in the body, inspects it without decoding it, stores it, queues the job and answers 202.
+//! 3. [`worker`] makes the thumbnails. A job is received, admitted to a core and to memory, run, kept invisible to other workers
+//!    meanwhile by a [`heartbeat`](worker::heartbeat), and settled: deleted, or given back.
+//! 4. [`reconcile`] finds jobs that were lost, from originals that lack thumbnails: at each start of `server --local`, and when
+//!    an operator runs `worker --reconcile`. Its [`redrive`](reconcile::redrive) moves dead letters back.
+//! 5. [`local`] is a store in a directory, and a queue in memory. [`aws`] is a store on S3 and a queue on SQS, without the AWS
+//!    SDK: [`sign`](aws::sign) and [`credentials`](aws::credentials) are what it takes. [`ec2`](aws::ec2) is what only a machine
+//!    at EC2 has.
+//! 6. [`support`] is what all of these stand on: settings ([`config`](support::config), [`env`](mod@support::env)), the
+//!    [`log`](support::log), [`metrics`](support::metrics), and how a program [stops](support::shutdown).
 //!
-//! An upload comes to the [`server`]. The [`server::gate`] lets in only requests that are whole and can be read in one way
-//! ([`server::head`]); [`server::api`] finds the image in the body ([`server::multipart`]), makes sure of its structure without
-//! decoding it ([`server::inspect`](mod@server::inspect)), stores it, queues the job, and answers 202. For people without
-//! curl there is a page ([`server::page`]).
-//!
-//! A job comes to the [`worker`]: received ([`worker::receive`]), admitted to a core and to memory ([`worker::admit`]), done
-//! ([`worker::run`]) with bytes in and three encoded pictures out ([`thumbnail`]), kept from other workers meanwhile
-//! ([`worker::heartbeat`]), and deleted or given back ([`worker::settle`]).
-//!
-//! What was lost on its way is found in the store and queued again ([`reconcile`]): at each start by `server --local`, and when
-//! an operator asks for it by `worker --reconcile`.
-//!
-//! [`local`] and [`aws`] are the two kinds of store and queue. They, the server and the worker do not know each other; only
-//! the programs in `src/bin` know them all, and put them together from the settings ([`config`], [`env`](mod@env)).
-//!
-//! What is left serves all of them: [`log`], [`metrics`], [`counter`], [`secret`], [`networks`], [`shutdown`],
-//! [`descriptors`], [`dates`], [`program`], [`check`].
+//! The server, the worker, `local` and `aws` depend on the domain and not on each other. The programs in `src/bin` put them
+//! together. What a picture is, and how it is scaled, is the crate `pictures`.
+
+// The service's docs are for those who read its code, so they are built with the private items and may link to them.
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod aws;
 pub mod domain;

@@ -1,8 +1,8 @@
 //! One call to AWS: sign, send, read the answer, and again if that may help.
 //!
-//! Every thread shares one [`Client`], and with it the open connections, the credentials and what is known of the clock.
-//! Everything is bounded, because somebody waits for every call: how long an attempt may take, how many there are, how long
-//! all of them may take, and how much of an answer is read.
+//! All threads share one [`Client`], with its open connections, its credentials and its correction of the clock. Somebody waits
+//! for every call, so everything has a limit: the time of an attempt, the number of attempts, the time of all of them, and the
+//! size of an answer.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,53 +12,46 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use ureq::http::{HeaderMap, Request, Response};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body};
 
 use crate::aws::credentials::{CredentialCache, Credentials};
 use crate::aws::error::{self, AttemptError, AwsError, ErrorAnswer};
-use crate::aws::resolve::{REMEMBERED, RememberingResolver};
+use crate::aws::resolve::HostResolver;
 use crate::aws::retry::{self, Decision, Tried};
 use crate::aws::sign::{self, Signable};
 use crate::domain::failure::{Cause, Failure};
 use crate::support::dates;
 use crate::support::log;
 
-/// How long connecting may take, TLS included. Within AWS it is milliseconds; past this the packets are being lost, and
-/// another attempt, perhaps to another address, is the better bet.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long connecting may take, TLS included. Within AWS it takes milliseconds. After 2 s packets are being lost, and another
+/// attempt, perhaps to another address, is more likely to succeed.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a call may take with all its attempts, besides what it waits for by its nature. Half of it is for one attempt, so
-/// that two fit in: 1 MiB passes in 4 s at 2 Mbit/s.
-///
-/// A client waits for an upload's calls. These are two; three if the job cannot be queued and the original is taken back; and
-/// four if the answer to the first was lost and the object in the way must be told from another's. So at the very worst an
-/// upload is answered after 32 s, and 39 if it is also the one that credentials are fetched for: that is three requests to the
-/// instance metadata, which take 2.2 s each when the first attempt gets no answer.
-pub const CALL_BUDGET: Duration = Duration::from_secs(8);
+/// How long a call may take with all its attempts, besides its own wait: 8 s, two attempts of 4. 1 MiB passes in 4 s at
+/// 2 Mbit/s. An upload makes four calls at worst, and may have to wait 7 s for credentials, so it is answered within 39 s.
+pub(crate) const CALL_BUDGET: Duration = Duration::from_secs(8);
 
-/// The most idle connections that are kept to one host: for each of a server's 64 handlers one, and for each of as many jobs,
-/// which are those of a worker with eight cores, three, because that is how many thumbnails it stores at a time.
-pub const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 192;
+/// The most idle connections that are kept to one host. A server's 64 handlers use one each. A worker of eight cores has 64
+/// jobs, and each stores three thumbnails at a time.
+pub(crate) const MAX_IDLE_CONNECTIONS_PER_HOST: usize = 192;
 
 /// The most bytes of an answer's head: S3's are about 600.
-pub const MAX_HEAD_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// The most bytes of an error's body that are read: AWS's are about 500.
-pub const MAX_ERROR_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// What is asked of a service.
-pub struct AwsCall<'a> {
+/// One call to a service.
+pub(crate) struct AwsCall<'a> {
     /// The service in the credential scope: [`sign::S3`] or [`sign::SQS`].
     pub service: &'static str,
     /// For errors: AWS's names of the service and the operation, such as `S3 PutObject`.
     pub operation: &'static str,
-    /// For errors: what it is done to.
+    /// For errors: the object or queue that it is about.
     pub target: String,
     /// `GET`, `PUT`, `POST`, `HEAD` or `DELETE`.
     pub method: &'static str,
-    /// Absolute.
     pub url: String,
     /// All of them are signed.
     pub headers: Vec<(&'static str, String)>,
@@ -66,8 +59,8 @@ pub struct AwsCall<'a> {
     pub body: &'a [u8],
     /// The most bytes that a successful answer may have.
     pub max_bytes: usize,
-    /// What a successful answer must be said to be, where anything else is no answer of the service: an object has the type that
-    /// it was stored with.
+    /// The Content-Type that a successful answer must have, if any. An object has the type that it was stored with, and anything
+    /// else is not an answer of the service.
     pub content_type: Option<&'static str>,
     /// How long the service waits before it answers, by the nature of the call: a long poll's wait, otherwise zero.
     pub wait: Duration,
@@ -81,23 +74,21 @@ impl AwsCall<'_> {
         self.wait + self.budget / 2
     }
 
-    /// With less time than this no attempt is begun. One that is cut short is worse than none: what a long poll received but
-    /// could not hand over is lost to everybody for the visibility timeout.
+    /// With less time than this no attempt is begun. An attempt that is cut short is worse than none: messages that a long poll
+    /// received but could not deliver are invisible to everybody for the visibility timeout.
     fn shortest_attempt(&self) -> Duration {
         self.wait + self.budget / 4
     }
 }
 
 /// A successful answer.
-pub struct Reply {
-    /// All headers.
+pub(crate) struct Reply {
     pub headers: HeaderMap,
-    /// The whole body.
     pub body: Vec<u8>,
 }
 
 /// Makes calls. One value is shared by all threads.
-pub struct Client {
+pub(crate) struct Client {
     agent: Agent,
     region: String,
     credentials: CredentialCache,
@@ -107,7 +98,7 @@ pub struct Client {
 
 impl Client {
     /// A client for one region. Nothing is fetched or opened yet.
-    pub fn new(region: &str, credentials: CredentialCache) -> Client {
+    pub(crate) fn new(region: &str, credentials: CredentialCache) -> Client {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .max_idle_connections(2 * MAX_IDLE_CONNECTIONS_PER_HOST)
@@ -118,9 +109,8 @@ impl Client {
             .max_redirects_will_error(false)
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             .proxy(None);
-        let resolver = RememberingResolver::new(DefaultResolver::default(), REMEMBERED);
         Client {
-            agent: Agent::with_parts(config.build(), DefaultConnector::default(), resolver),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new()),
             region: region.to_string(),
             credentials,
             clock_skew_seconds: AtomicI64::new(0),
@@ -128,13 +118,13 @@ impl Client {
     }
 
     /// The region that calls are signed for.
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         &self.region
     }
 
     /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times, and for its budget and its wait; and if new credentials are due,
     /// for as long as their fetch takes, which is 7 s when the metadata service gets slow.
-    pub fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
+    pub(crate) fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();
         let mut delay = Duration::ZERO;
@@ -248,7 +238,7 @@ impl Client {
                 format!("{status}, then what is no object of the type {expected}: {content_type:?}"),
             )));
         }
-        // S3 may begin to answer 200 before it is done. What it answers to PUT and DELETE is empty, unless it is an error.
+        // S3 may begin to answer 200 before it is done. Its answer to PUT and DELETE is empty, unless it is an error.
         if call.service == sign::S3 && matches!(call.method, "PUT" | "DELETE") && !body.is_empty() {
             let answer = self.answer(call, status, &head.headers, &body);
             return Err(match answer.code.as_str() {
@@ -300,7 +290,7 @@ impl Client {
     }
 }
 
-/// A success in words that the service does not speak is that of something in between, which has done nothing.
+/// A success that is not in the service's format comes from something in between, which has done nothing.
 fn not_from_aws(status: u16) -> AttemptError {
     let text = format!("{status}, then what is no answer of the service");
     AttemptError::Lost(Failure::new(Cause::Unreachable, text))
@@ -324,7 +314,7 @@ fn read_body(body: Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
 }
 
 /// From 0 up to 1. Without a random source retries still work, only less spread out.
-pub fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     SysRng.try_next_u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }
 

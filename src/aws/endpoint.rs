@@ -8,7 +8,7 @@ use crate::support::env::{self, Env};
 
 /// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
 /// no slash at the end.
-pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Failure> {
+pub(crate) fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Failure> {
     let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
     if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
@@ -31,7 +31,7 @@ pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Failu
 
 /// An http or https URL as its origin and the rest. A port that is the scheme's own is left out of the origin, because the
 /// signature is over the host as clients send it: without.
-pub fn split(url: &str) -> Option<(String, &str)> {
+pub(crate) fn split(url: &str) -> Option<(String, &str)> {
     let uri = url.parse::<Uri>().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
     let default_port = match scheme {
@@ -49,7 +49,7 @@ pub fn split(url: &str) -> Option<(String, &str)> {
 
 /// The domain that AWS's hosts of a region are in: each partition, which the region's prefix tells, has its own (AWS General
 /// Reference, "Regional endpoints").
-pub fn domain(region: &str) -> &'static str {
+pub(crate) fn domain(region: &str) -> &'static str {
     const DOMAINS: [(&str, &str); 6] = [
         ("cn-", "amazonaws.com.cn"),
         ("eusc-", "amazonaws.eu"),
@@ -63,7 +63,7 @@ pub fn domain(region: &str) -> &'static str {
 }
 
 /// The region in `https://sqs.{region}.amazonaws.com/…`, if the URL is one of these.
-pub fn region_of_queue_url(url: &str) -> Option<&str> {
+pub(crate) fn region_of_queue_url(url: &str) -> Option<&str> {
     let host = url.strip_prefix("https://sqs.")?.split('/').next()?;
     let (region, rest) = host.split_once('.')?;
     (rest == domain(region)).then_some(region)

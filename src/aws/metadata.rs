@@ -1,5 +1,5 @@
-//! What the container endpoint and the instance metadata have in common: plain HTTP to an address one hop away, short
-//! waits, and credentials in JSON.
+//! The container endpoint and the instance metadata have this in common: plain HTTP to an address one hop away, short waits, and
+//! credentials in JSON.
 
 use std::thread;
 use std::time::Duration;
@@ -7,29 +7,31 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::aws::client::cause_of;
 use crate::aws::credentials::Credentials;
+use crate::aws::resolve::HostResolver;
 use crate::domain::failure::{Cause, Failure};
 use crate::support::dates;
 
-/// How much a request is worth: the two services differ in what it means when nobody answers.
+/// How long a request is worth waiting for. The two services differ in this.
 #[derive(Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// How long one attempt may take.
     pub timeout: Duration,
     /// How often a request is made that got no answer, a 5xx or a 429. Both services drop one now and then at boot.
     pub attempts: u32,
 }
 
-/// Between two attempts. What is just starting, or sheds load, would fail the same way if it was asked again at once.
-pub const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
+/// Between two attempts. A service that is just starting, or sheds load, would fail again if it was asked at once.
+pub(crate) const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(200);
 
 /// The most bytes of an answer that are read. Credentials are about 2 KB.
-pub const MAX_METADATA_BYTES: u64 = 64 * 1024;
+pub(crate) const MAX_METADATA_BYTES: u64 = 64 * 1024;
 
 /// An answer that came, whatever its status.
-pub struct MetadataAnswer {
+pub(crate) struct MetadataAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body, as text.
@@ -37,7 +39,7 @@ pub struct MetadataAnswer {
 }
 
 /// One request without a body. Redirects are not followed: they could lead the authorization elsewhere.
-pub fn request(
+pub(crate) fn request(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
@@ -49,7 +51,7 @@ pub fn request(
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None);
-    let agent = config.build().new_agent();
+    let agent = Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new());
     let mut attempt = 1;
     loop {
         let answer = request_once(&agent, method, url, headers);
@@ -63,7 +65,7 @@ pub fn request(
 }
 
 /// Why no answer came.
-pub fn failure(error: ureq::Error) -> Failure {
+pub(crate) fn failure(error: ureq::Error) -> Failure {
     Failure::caused_by(cause_of(&error), error.to_string(), error)
 }
 
@@ -90,7 +92,7 @@ fn request_once(
 
 /// Reads `{"AccessKeyId": …, "SecretAccessKey": …, "Token": …, "Expiration": …}` (AWS SDKs and Tools Reference Guide,
 /// "Container credential provider"; EC2 User Guide, "Retrieve security credentials from instance metadata").
-pub fn credentials_from_json(text: &str) -> Result<Credentials, Failure> {
+pub(crate) fn credentials_from_json(text: &str) -> Result<Credentials, Failure> {
     let body: Value = serde_json::from_str(text)
         .map_err(|e| Failure::caused_by(Cause::Other, format!("credentials are not JSON: {e}"), e))?;
     // Only the instance metadata has a code; it is not "Success" when the role cannot be assumed.

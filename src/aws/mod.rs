@@ -1,21 +1,21 @@
 //! The store and the queue on AWS: S3 and SQS, and whatever speaks like them.
 //!
 //! Two services, eleven operations, all blocking: that is little enough to do without the AWS SDK, which would bring an
-//! asynchronous runtime and some three hundred crates. What the SDK would have done, and what this must therefore get right,
-//! is one concern a file. From the outside in:
+//! asynchronous runtime and some three hundred crates. What the SDK would do is one concern a file here. From the outside in:
 //!
-//! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::domain::store::Store) and a [`Queue`](crate::domain::queue::Queue);
+//! - [`s3`] and [`sqs`]: the operations, as a [`Store`](crate::domain::store::Store) and a
+//!   [`Queue`](crate::domain::queue::Queue);
 //! - [`client`]: one call, with its limits and its retries, which [`retry`] decides on; [`error`] reads what AWS says is wrong,
 //!   [`endpoint`] says which URL a service has, and [`resolve`] remembers where that is;
 //! - [`sign`]: the signature that every request carries;
-//! - [`credentials`]: what it is made with, from the [environment](mod@crate::support::env), a [`profile`], the [`container`]'s
-//!   endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
+//! - [`credentials`]: the keys that it is made with, from the [environment](mod@crate::support::env), a profile, the
+//!   container's endpoint or the instance's metadata ([`imds`], and [`metadata`] for what the two share).
 //!
-//! The metadata of an EC2 instance says two things more: the settings it is to run with ([`user_data`]), and that it is about to
-//! be taken away ([`interruption`]).
+//! On an EC2 instance the metadata has more for us ([`ec2`]): the settings to run with, and the notice that the instance is about
+//! to end. [`check`] is `--check`.
 //!
-//! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference"), those
-//! that this program's two services have a use for. Not read are `AWS_CA_BUNDLE` (AWS's certificates are checked against the
+//! The settings are the environment variables of the AWS SDKs (AWS SDKs and Tools Reference Guide, "Settings reference"), as far
+//! as S3 and SQS need them. Not read are `AWS_CA_BUNDLE` (AWS's certificates are checked against the
 //! roots that are built in; a private endpoint may be http), `HTTPS_PROXY` and its like, the FIPS and dual-stack switches (name
 //! such an endpoint in `AWS_ENDPOINT_URL_S3` and `_SQS`), and in the shared files all but a profile's keys, `region` and
 //! `endpoint_url`.
@@ -27,19 +27,20 @@ use crate::aws::credentials::{CredentialCache, Unavailable, imds, profile};
 use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 
-pub mod client;
+pub mod check;
+mod client;
 pub mod credentials;
 pub mod ec2;
-pub mod endpoint;
+mod endpoint;
 pub mod error;
 #[cfg(test)]
 mod loopback;
-pub mod metadata;
-pub mod resolve;
-pub mod retry;
-pub mod s3;
+mod metadata;
+mod resolve;
+mod retry;
+mod s3;
 pub mod sign;
-pub mod sqs;
+mod sqs;
 
 pub use s3::S3Store;
 pub use sqs::SqsQueue;
@@ -94,7 +95,7 @@ fn region(env: &Env, queue_url: &str) -> Result<String, Failure> {
     }
 }
 
-/// A region becomes part of a host name, so it must not bring a host of its own.
+/// Checks that a region cannot change the host name that it becomes part of.
 fn checked_region(region: &str, source: &str) -> Result<String, Failure> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || region.len() > 32 || !region.chars().all(is_name) {

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::aws::error::{AttemptError, ErrorAnswer};
 
-/// The most attempts of one call. With the delays below the fifth comes after a second or two, by when a service that sheds
-/// load has either recovered or is down for longer than a client will wait.
-pub const MAX_ATTEMPTS: u32 = 5;
+/// The most attempts of one call. With the delays below the fifth comes after a second or two. By then a service that sheds
+/// load has recovered, or it is down for longer than a client will wait.
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
 
 /// The shortest delay before a retry: what a load balancer takes to notice that a host is gone.
-pub const MIN_DELAY: Duration = Duration::from_millis(100);
+pub(crate) const MIN_DELAY: Duration = Duration::from_millis(100);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Make the call again, after a delay.
     Retry,
     /// Set the clock by the answer's `Date` and make the call again.
@@ -27,9 +27,10 @@ pub enum Decision {
     GiveUp,
 }
 
-/// What has been tried already. A clock or credentials that are still wrong when put right once are wrong for another reason.
+/// What has been tried already. The clock is corrected once, and credentials are refreshed once: if that does not help, they
+/// are wrong for another reason.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tried {
+pub(crate) struct Tried {
     /// Attempts, the failed one included.
     pub attempts: u32,
     /// The clock has been corrected.
@@ -40,7 +41,7 @@ pub struct Tried {
 
 /// The retry table of both services: S3 API Reference, "Error responses"; SQS API Reference, "Common Errors"; and the SDKs
 /// Reference Guide, "Retry behavior".
-pub fn decide(failure: &AttemptError, tried: Tried) -> Decision {
+pub(crate) fn decide(failure: &AttemptError, tried: Tried) -> Decision {
     if tried.attempts >= MAX_ATTEMPTS {
         return Decision::GiveUp;
     }
@@ -87,9 +88,9 @@ fn is_passing(answer: &ErrorAnswer) -> bool {
 
 /// The next delay by decorrelated jitter ("Exponential Backoff And Jitter", AWS Architecture Blog): anything between the
 /// shortest delay and three times the last one, so that clients that failed together do not come back together. `random` is
-/// from 0 up to 1, `previous` is zero the first time. The four of a call are a second or two by and large, and 8.1 s at most; one
-/// that leaves no time for an attempt ends the call instead.
-pub fn next_delay(previous: Duration, random: f64) -> Duration {
+/// from 0 up to 1, `previous` is zero the first time. The four delays of a call add up to one or two seconds, 8.1 s at most. A
+/// delay that leaves no time for another attempt ends the call.
+pub(crate) fn next_delay(previous: Duration, random: f64) -> Duration {
     let longest = (previous * 3).max(MIN_DELAY * 3);
     MIN_DELAY + (longest - MIN_DELAY).mul_f64(random.clamp(0.0, 1.0))
 }

@@ -14,7 +14,8 @@ use crate::aws::error::{AttemptError, AwsError};
 use crate::aws::{Aws, endpoint, sign};
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{CACHE_CONTROL, Key, Listing, Store, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{CACHE_CONTROL, Listing, Store, StoreError};
 use crate::support::log;
 
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
@@ -23,21 +24,20 @@ const UPLOAD_HEADER: &str = "x-amz-meta-upload";
 /// The most bytes of an answer that is not an object.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// How long a failed `create` tries to take back what it may have stored. Its caller has waited for 8 s already.
+/// How long a failed `create` tries to delete an object that it may have stored. Its caller has waited for 8 s already.
 const TAKE_BACK_BUDGET: Duration = Duration::from_secs(2);
 
-/// A bucket.
 pub struct S3Store {
     client: Arc<Client>,
     bucket: String,
-    /// What an object's URL has before `/{key}`.
+    /// The part of an object's URL before `/{key}`.
     base_url: String,
 }
 
 impl S3Store {
-    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host, which is
-    /// the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has a dot,
-    /// which no certificate matches, as a path.
+    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host,
+    /// which is the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has
+    /// a dot, which no certificate matches, as a path.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, Failure> {
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
         let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
@@ -46,6 +46,12 @@ impl S3Store {
             None => format!("https://{bucket}.s3.{region}.{domain}"),
         };
         Ok(S3Store { client: aws.client.clone(), bucket: bucket.to_string(), base_url })
+    }
+
+    /// Lists one key. HEAD of the bucket needs the same permission, but its answer does not say in words what is wrong.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
+        self.client.call(&call).map(drop).map_err(failed)
     }
 
     fn call<'a>(&self, operation: &'static str, method: &'static str, key: &Key) -> AwsCall<'a> {
@@ -83,8 +89,8 @@ impl S3Store {
         }
     }
 
-    /// Deletes what a `create` may have stored although it failed. Nobody was told the id, so an object that stays is one that
-    /// nobody can see, and one attempt at tidiness is enough. It can be no other's object, because ids are random.
+    /// Deletes the object that a `create` may have stored although it failed. Nobody was told the id, so nobody can see an object
+    /// that stays, and one attempt is enough. It cannot be another upload's object, because ids are random.
     fn take_back(&self, key: &Key) {
         let call = AwsCall { budget: TAKE_BACK_BUDGET, ..self.call("S3 DeleteObject", "DELETE", key) };
         if let Err(error) = self.client.call(&call) {
@@ -150,12 +156,6 @@ impl Store for S3Store {
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let (bucket, base_url) = (self.bucket.clone(), self.base_url.clone());
         Ok(Box::new(listing::Pages::new(self.client.clone(), bucket, base_url, after, page)))
-    }
-
-    /// Lists one key: unlike HEAD of the bucket, which needs the same permission, its answer says in words what is wrong.
-    fn check(&self) -> Result<(), StoreError> {
-        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
-        self.client.call(&call).map(drop).map_err(failed)
     }
 }
 

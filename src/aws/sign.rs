@@ -1,6 +1,6 @@
 //! AWS Signature Version 4, as the two services want it.
 //!
-//! The arithmetic is `aws-sigv4`'s. What is left is to know that S3 differs from all other services: its paths are signed
+//! The arithmetic is `aws-sigv4`'s. This file only knows how S3 differs from all other services: its paths are signed
 //! as they are sent, encoded once and not tidied, and the hash of the body is sent in a header. Pure: the time is an
 //! argument, so that published examples can be checked.
 //!
@@ -18,19 +18,18 @@ use aws_sigv4::sign::v4::SigningParams;
 use crate::aws::credentials::Credentials;
 use crate::domain::failure::{Cause, Failure};
 
-/// The service name in the credential scope of S3. It alone has signing rules of its own.
+/// The service name in the credential scope of S3, the only service with other rules for signing.
 pub const S3: &str = "s3";
 
 /// The service name in the credential scope of SQS.
 pub const SQS: &str = "sqs";
 
-/// What is signed. Every header given is signed too, and `host` besides; so give only those that arrive as they were sent.
+/// The request to sign. All given headers are signed, and `host` too, so give only headers that arrive as they were sent.
 pub struct Signable<'a> {
-    /// In capitals.
     pub method: &'a str,
     /// Absolute, with path and query percent-encoded as they are sent.
     pub url: &'a str,
-    /// Names in lower case.
+    /// Their names in lower case.
     pub headers: &'a [(&'static str, String)],
     /// All of it; S3 and SQS both sign its SHA-256.
     pub body: &'a [u8],

@@ -4,8 +4,8 @@
 //! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the
 //! policy's actions are those without `Batch`.
 //!
-//! A call whose answer is lost is made again. So a job may be sent twice, which workers bear, and a batch may be received by
-//! nobody, which the visibility timeout mends.
+//! A call whose answer is lost is made again. So a job may be sent twice, which does no harm, and a batch may be received by
+//! nobody, which the visibility timeout repairs.
 
 mod dead_letters;
 
@@ -24,25 +24,24 @@ use crate::support::env;
 use crate::support::log;
 
 /// The longest long poll that SQS knows, in seconds.
-pub const MAX_WAIT_SECONDS: u64 = 20;
+pub(crate) const MAX_WAIT_SECONDS: u64 = 20;
 
 /// The longest visibility timeout that SQS knows, in seconds.
-pub const MAX_VISIBILITY_SECONDS: u32 = 43_200;
+pub(crate) const MAX_VISIBILITY_SECONDS: u32 = 43_200;
 
 /// The most bytes of an answer. Ten messages are at most 1 MiB together, and JSON may make six bytes of one.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often the entries of a batch that SQS itself failed on are tried.
+/// How often the entries of a batch on which SQS itself failed are tried.
 const BATCH_ATTEMPTS: u32 = 3;
 
-/// How long one `change_visibility` may take. A heartbeat holds up those whose jobs are done while it is under way, and one that
-/// fails is repeated by the next.
+/// How long one `change_visibility` may take. Jobs that are done wait while a heartbeat is under way, and the next heartbeat
+/// repeats one that failed.
 const VISIBILITY_BUDGET: Duration = Duration::from_secs(3);
 
-/// With less time than this left a batch is not sent: hardly any would be answered.
+/// With less time than this left a batch is not sent, because it would hardly be answered.
 const SHORTEST_BATCH: Duration = Duration::from_millis(200);
 
-/// A queue.
 pub struct SqsQueue {
     client: Arc<Client>,
     queue_url: String,
@@ -141,8 +140,8 @@ impl SqsQueue {
         result
     }
 
-    /// One batch. Entries that SQS itself failed on are tried again, whatever is wrong with others; what is wrong with others is
-    /// the error to return, because it will not go away.
+    /// Makes one batch call. Entries on which SQS itself failed are tried again. If other entries are wrong, that is the error to
+    /// return, because it will not go away.
     fn batch(
         &self,
         operation: &'static str,
@@ -197,8 +196,7 @@ impl SqsQueue {
         self.failed(operation, &format!("unreadable answer: {what}"))
     }
 
-    /// One of the received messages, if it can be read. That it cannot be is no reason to lose the others, which nobody else
-    /// would receive for the visibility timeout.
+    /// Reads a received message. One that cannot be read is left out, so that the others are not lost for the visibility timeout.
     fn message(&self, message: &Value) -> Option<Message> {
         let warn = |what: &str| {
             let id = message["MessageId"].as_str().unwrap_or_default();

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use gate::reachable;
-use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::aws::{Aws, S3Store, SqsQueue, check};
 use image_sharer::domain::job::Job;
 use image_sharer::domain::queue::{Queue, QueueError};
 use image_sharer::domain::store::Store;
@@ -28,9 +28,8 @@ use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
 use image_sharer::support::metrics::{Registry, ServerMetrics, WorkerMetrics};
 use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
-use image_sharer::support::{check, log, metrics, program};
+use image_sharer::support::{log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
-use pictures::thumbnail_format;
 
 const HELP: &str = "\
 Takes images by HTTP, stores them, and queues a job for their thumbnails.
@@ -237,7 +236,7 @@ fn requeue_unfinished(
     let listing = store.list(None, reconcile::PAGE)?;
     let (store, queue, shutdown) = (store.clone(), queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {
-        let mut scan = Scan::new(&*store, &thumbnail_format, &shutdown);
+        let mut scan = Scan::new(&*store, &shutdown);
         let ended =
             scan.run(listing, &mut |job| send_when_there_is_room(&queue, job, &shutdown), &mut |_| {});
         if let Err(error) = ended {

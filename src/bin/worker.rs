@@ -14,21 +14,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use image_sharer::aws::ec2::interruption::Interruption;
 use image_sharer::aws::ec2::user_data;
-use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::aws::{Aws, S3Store, SqsQueue, check};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::queue::Queue;
 use image_sharer::domain::store::Store;
-use image_sharer::reconcile::pace::Pace;
-use image_sharer::reconcile::progress::Progress;
+use image_sharer::reconcile::operator::{Pace, Progress};
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
 use image_sharer::support::metrics::{Registry, WorkerMetrics};
 use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
-use image_sharer::support::{check, descriptors, log, metrics, program};
+use image_sharer::support::{descriptors, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
-use pictures::thumbnail_format;
 
 const HELP: &str = "\
 Takes jobs from SQS, and makes thumbnails of 100, 300 and 600 pixels a side.
@@ -121,7 +119,8 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
     match run {
         Run::UserData(directory) => {
             let path = user_data::write_settings(&env, &directory)?;
-            Ok(program::print(&path.display().to_string()))
+            program::print(&path.display().to_string());
+            Ok(ExitCode::SUCCESS)
         }
         Run::Check => {
             let (bucket, queue_url) = config.bucket_and_queue()?;
@@ -150,7 +149,7 @@ fn store_and_queue(env: &Env, config: &Config) -> Result<(S3Store, SqsQueue), Bo
 fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
     let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let (mut pace, mut progress) = (Pace::new(again.per_second), Progress::on_stderr());
-    let mut scan = Scan::new(store, &thumbnail_format, &shutdown);
+    let mut scan = Scan::new(store, &shutdown);
     scan.before = SystemTime::now().checked_sub(again.older_than).filter(|_| !again.older_than.is_zero());
     scan.max_failures = reconcile::MAX_FAILURES_IN_A_ROW;
     scan.done_to = again.after;

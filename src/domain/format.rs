@@ -1,4 +1,4 @@
-//! The image formats, which are those of `pictures`, and how large an image may be.
+//! The image formats of `pictures`, and how large an image may be.
 
 pub use pictures::{Format, ThumbnailFormat};
 

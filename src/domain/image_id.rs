@@ -1,8 +1,8 @@
 //! The name of one shared image: 128 bits from the system's random source.
 //!
-//! Whoever knows an image's URL can see it, so the id is also the only lock on it: it must not be guessed, hence the
-//! system's random source and not a counter or a hash of the picture. With 128 bits two uploads meeting on one id is
-//! less likely than the disk lying; and a store refuses a second original under one id, where it can
+//! Anyone who knows an image's URL can see the image, so the id must be impossible to guess. That is why it comes from the
+//! system's random source, and is not a counter or a hash of the picture. With 128 bits two uploads practically never get the
+//! same id, and a store that can refuses a second original under one id
 //! ([`Store::create`](crate::domain::store::Store::create)).
 
 use std::fmt;

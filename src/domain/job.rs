@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Kind};
+use crate::domain::key::{Key, Kind};
 
 /// The version that this program writes, and the only one that it reads.
 pub const JOB_VERSION: u64 = 1;
@@ -21,14 +21,13 @@ pub const JOB_VERSION: u64 = 1;
 pub struct Job {
     /// The key of the original; always [`Kind::Original`].
     pub original: Key,
-    /// What the thumbnails are to be written in, already promised to the client.
+    /// The format of the thumbnails, which the client's URLs already have.
     pub thumbnails: ThumbnailFormat,
     /// When the upload was accepted, to the millisecond: what the wait in the queue is measured from.
     pub uploaded_at: SystemTime,
 }
 
 impl Job {
-    /// The image.
     pub fn id(&self) -> ImageId {
         self.original.id
     }
@@ -84,7 +83,7 @@ fn unreadable(body: &Value, name: &'static str) -> JobError {
     JobError::Field { name, value: shown(&body[name]) }
 }
 
-/// What is kept of a wrong value, in characters: a message may have 1 MiB, and this goes to the log at each receive.
+/// How much of a wrong value is kept, in characters. A message may have 1 MiB, and the value is logged at each receive.
 const MAX_SHOWN_CHARS: usize = 100;
 
 fn shown(value: &Value) -> String {

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod format;
 pub mod image_id;
 pub mod job;
+pub mod key;
 pub mod queue;
 pub mod size;
 pub mod store;

@@ -1,10 +1,10 @@
 //! Where jobs wait for a worker: SQS, or a list in memory. The words and the semantics are SQS's.
 //!
-//! A received message stays in the queue, invisible for its *visibility timeout*; whoever received it deletes it with the
-//! *receipt* when the job is done, extends the timeout while it runs, or shortens it to give the job back. A worker that
-//! dies does none of these, and the message is received again by another. So a job may run twice, and is made to bear it.
-//! Received [`MAX_RECEIVES`] times without being deleted, it is moved to the dead-letter queue, by what SQS calls the *redrive
-//! policy*. An operator's `worker --redrive` is the way back.
+//! A received message stays in the queue, invisible for its *visibility timeout*. The worker that received it deletes it with
+//! the *receipt* when the job is done, extends the timeout while the job runs, or shortens it to give the job back. A worker
+//! that dies does none of these, and another worker receives the message again. So a job may run twice, and must give the same
+//! result. A message that was received [`MAX_RECEIVES`] times without being deleted is moved to the dead-letter queue, by what
+//! SQS calls the *redrive policy*. An operator's `worker --redrive` moves it back.
 
 use std::error::Error;
 use std::fmt;
@@ -13,9 +13,8 @@ use std::time::Duration;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
 
-/// How long a received message stays invisible unless extended, in seconds. The worker's heartbeat extends it, so this is
-/// not how long a job may take but how long a dead worker's jobs wait: short enough not to be noticed, long enough to
-/// survive a few lost heartbeats.
+/// How long a received message stays invisible unless extended, in seconds. The worker's heartbeat extends it, so this is not
+/// a limit for a job: it is how long a dead worker's jobs wait. It is long enough to survive a few lost heartbeats.
 pub const VISIBILITY_SECONDS: u32 = 30;
 
 /// After this many receives a message goes to the dead-letter queue. SQS does it by the queue's redrive policy, which the
@@ -34,7 +33,7 @@ pub struct Receipt(pub String);
 pub struct Message {
     /// What to delete or change it by.
     pub receipt: Receipt,
-    /// A [`Job`] in JSON, if all is well.
+    /// A [`Job`] in JSON, unless something else sent the message.
     pub body: String,
     /// How often it has been received, this time included: 1 the first time.
     pub receive_count: u32,
@@ -68,7 +67,7 @@ pub trait Queue: Send + Sync {
     fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Message>, QueueError>;
 
     /// Deletes messages, any number, none included; those past [`MAX_BATCH`] go in further calls. Tries all of them and
-    /// returns the first error. A receipt that is no longer good is no error: the message is somebody else's now, or gone.
+    /// returns the first error. A receipt that is no longer valid is no error: another worker has the message now, or it is gone.
     fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError>;
 
     /// Makes messages invisible for `seconds` from now (0: visible at once, at most 43,200), in batches like `delete`.

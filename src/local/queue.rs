@@ -13,25 +13,24 @@ use crate::support::log;
 /// Jobs held at a time, about 50 MB. Past that uploads are refused until the worker has caught up.
 const MAX_JOBS: usize = 100_000;
 
-/// A dead letter is tried again after this long, its receives counted anew. Nobody looks after a dead-letter queue on one
-/// machine, and what kept the job from being done, such as a full disk, passes.
+/// A dead letter is tried again after this long, and its receives are counted from zero. Nobody looks after a dead-letter queue
+/// on one machine, and the cause, such as a full disk, passes.
 const REDRIVE_AFTER: Duration = Duration::from_secs(600);
 
-/// A queue in memory.
 #[derive(Default)]
 pub struct LocalQueue {
-    state: Mutex<State>,
+    state: Mutex<Messages>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Messages {
     next_number: u64,
-    /// By when they become visible, and then by age: the first is the next to be received.
+    /// By the time at which they become visible, then by age. The first is the next to be received.
     entries: BTreeMap<(Instant, u64), Entry>,
     /// Where the receipts' messages are.
     in_flight: BTreeMap<Receipt, (Instant, u64)>,
-    /// The dead letters, by when they are to be tried again.
+    /// The dead letters, by the time at which they are tried again.
     dead: VecDeque<(Instant, String)>,
     closed: bool,
 }
@@ -44,18 +43,18 @@ struct Entry {
 }
 
 impl LocalQueue {
-    /// From now on `receive` returns nothing, and at once: the process is stopping.
+    /// From now on `receive` returns nothing at once, because the process is stopping.
     pub fn close(&self) {
         self.state().closed = true;
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Messages> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Messages {
     fn add(&mut self, body: String, now: Instant) {
         let place = (now, self.next_number);
         self.next_number += 1;
@@ -160,7 +159,7 @@ mod tests {
     use super::*;
     use crate::domain::format::{Format, ThumbnailFormat};
     use crate::domain::image_id::ImageId;
-    use crate::domain::store::Key;
+    use crate::domain::key::Key;
 
     #[test]
     fn a_dead_letter_is_tried_again() {

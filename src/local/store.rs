@@ -11,7 +11,8 @@ use std::vec;
 
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Listed, Listing, Store, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{Listed, Listing, Store, StoreError};
 use crate::support::log;
 
 /// Where files are written before they are renamed. It is emptied at the start.
@@ -20,12 +21,11 @@ const TEMPORARY: &str = ".tmp";
 /// Held locked while a process uses the directory, so that two do not.
 const LOCK: &str = ".lock";
 
-/// A directory of objects.
 pub struct LocalStore {
     root: PathBuf,
     /// Held while a new object gets its name, so that two do not get the same.
     creating: Mutex<()>,
-    /// The lock goes when this is closed, however the process ends.
+    /// The lock ends when this file is closed, however the process ends.
     _lock: File,
 }
 
@@ -38,7 +38,8 @@ impl LocalStore {
         };
         let temporary = root.join(TEMPORARY);
         make_directory(&temporary).map_err(|error| named(&temporary, error))?;
-        // One that was killed may have made the directory and not come to this. Who may not open its parent did not make it.
+        // A killed process may have created the directory without flushing its parent. If we may not open the parent, someone
+        // else created it.
         let _ = File::open(parent_of(root)).and_then(|parent| parent.sync_all());
         let lock_path = root.join(LOCK);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
@@ -98,10 +99,10 @@ impl LocalStore {
         drop(file); // at most one descriptor at a time
         let directory = self.directory(key);
         make_directory(&directory)?;
-        let directory = File::open(&directory)?; // for want of a descriptor nothing is to be half done
+        let directory = File::open(&directory)?; // opened before anything is published, in case there is no descriptor
         let path = self.path(key);
         publish(temporary, &path)?;
-        // A name is safe once its directory is. One that may not be is taken back.
+        // A name is safe once its directory is flushed. If that fails, the file is removed again.
         directory.sync_all().inspect_err(|_| drop(fs::remove_file(&path)))
     }
 }
@@ -151,22 +152,14 @@ impl Store for LocalStore {
         }
     }
 
-    /// The names of the images are read now, and are kept in memory, of 16 bytes each; so a listing that is begun before a server
-    /// serves has nothing of what is uploaded to it. What there is of an image is looked for when its turn comes.
+    /// Reads the ids now and keeps them in memory, 16 bytes each, so a listing that is begun before a server serves has none of
+    /// its uploads. An image's objects are looked for when its turn comes.
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let ids = fs::read_dir(&self.root).and_then(|entries| ids_after(after, entries));
         let ids = ids.map_err(|error| {
             StoreError::Failed(Failure::of_io(format!("list {}", self.root.display()), error))
         })?;
         Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        let path = self.root.join(TEMPORARY).join("check");
-        let written = File::create(&path)
-            .and_then(|mut file| file.write_all(b"check"))
-            .and_then(|()| fs::remove_file(&path));
-        written.map_err(|error| StoreError::Failed(Failure::of_io(path.display(), error)))
     }
 }
 
@@ -185,7 +178,7 @@ fn ids_after(after: Option<ImageId>, entries: fs::ReadDir) -> io::Result<Vec<Ima
 struct Pages {
     root: PathBuf,
     ids: vec::IntoIter<ImageId>,
-    /// What the last page had no room for.
+    /// Objects that the last page had no room for.
     left: Vec<Listed>,
     page: usize,
 }
@@ -199,10 +192,10 @@ impl Iterator for Pages {
         {
             let directory = self.root.join(id.to_string());
             match objects_of(id, &directory) {
-                // A killed process was about to fill it; one that is not empty stays.
+                // A killed process was about to fill it. A directory that is not empty stays.
                 Ok(objects) if objects.is_empty() => drop(fs::remove_dir(&directory)),
                 Ok(objects) => self.left.extend(objects),
-                // One that cannot be read is no reason to leave out all the others.
+                // A directory that cannot be read is no reason to leave out the others.
                 Err(error) => {
                     log::warn("left_out", &[("directory", &directory.display()), ("error", &error)])
                 }
@@ -213,7 +206,6 @@ impl Iterator for Pages {
     }
 }
 
-/// What there is of an image.
 fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
     let mut objects = Vec::new();
     for entry in fs::read_dir(directory)? {

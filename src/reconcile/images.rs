@@ -1,38 +1,37 @@
 //! From a listing's objects to images: what belongs together, and what is missing.
 //!
-//! All keys of an image begin with its id, so in a listing in order they are neighbours, also where one page ends and the next
-//! begins. An image is known to be whole once an object of another one, or the end, has come.
+//! All keys of an image begin with its id, so in an ordered listing they are neighbours, also across pages. An image is whole
+//! once an object of another image has come, or the end.
 
 use std::fmt;
 
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
+use crate::domain::key::{Key, Kind};
 use crate::domain::size::Size;
-use crate::domain::store::{Key, Kind, Listed};
+use crate::domain::store::Listed;
 
-/// What there is of an image: up to four objects, unless somebody has put others beside them.
+/// The objects of an image: up to four, unless somebody has added others.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Its id.
+pub(crate) struct Image {
     pub id: ImageId,
     objects: Vec<Listed>,
 }
 
 impl Image {
-    /// The original.
-    pub fn original(&self) -> Option<Listed> {
+    pub(crate) fn original(&self) -> Option<Listed> {
         self.objects.iter().copied().find(|object| object.key.kind == Kind::Original)
     }
 
     /// Whether all three thumbnails are there, in one format.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         ThumbnailFormat::ALL
             .into_iter()
             .any(|format| Size::ALL.into_iter().all(|size| self.has_thumbnail(size, format)))
     }
 
     /// The format that all thumbnails have that are there; `None` if there are none, or of both.
-    pub fn thumbnail_format(&self) -> Option<ThumbnailFormat> {
+    pub(crate) fn thumbnail_format(&self) -> Option<ThumbnailFormat> {
         let has = |format| Size::ALL.into_iter().any(|size| self.has_thumbnail(size, format));
         let mut formats = ThumbnailFormat::ALL.into_iter().filter(|format| has(*format));
         formats.next().filter(|_| formats.next().is_none())
@@ -46,13 +45,13 @@ impl Image {
 
 /// Puts images together from a listing's objects.
 #[derive(Default)]
-pub struct Images {
+pub(crate) struct Images {
     last: Option<Image>,
 }
 
 impl Images {
     /// Takes the next object, and returns the image before it if that is over. Fails if the listing is not in order.
-    pub fn add(&mut self, object: Listed) -> Result<Option<Image>, OutOfOrder> {
+    pub(crate) fn add(&mut self, object: Listed) -> Result<Option<Image>, OutOfOrder> {
         let id = object.key.id;
         match &mut self.last {
             Some(image) if image.id == id => {
@@ -64,15 +63,14 @@ impl Images {
         }
     }
 
-    /// The last one.
-    pub fn end(self) -> Option<Image> {
+    pub(crate) fn end(self) -> Option<Image> {
         self.last
     }
 }
 
 /// The store lists an object of an earlier image after one of a later image.
 #[derive(Debug, PartialEq, Eq)]
-pub struct OutOfOrder {
+pub(crate) struct OutOfOrder {
     key: Key,
     after: ImageId,
 }

@@ -1,20 +1,20 @@
 //! Finding what was answered 202 and not finished, and queueing its job again.
 //!
-//! An upload stores an original and then queues a job, and the queue keeps the job until its thumbnails are there. What no queue
-//! keeps for ever is lost all the same when a queue is purged, a dead-letter queue forgets after its fourteen days, thumbnails
-//! are deleted, or the process ends whose memory the queue was. But the store knows: an original without its three
-//! [thumbnails](images) is an unfinished job. `worker --reconcile` looks through a bucket for these, and `server --local` through
-//! its directory at each start. [`redrive`] is for jobs that are not lost but wait in the dead-letter queue.
+//! An upload stores an original and then queues a job, and the queue keeps the job until its thumbnails are there. A job is
+//! lost all the same when a queue is purged, when a dead-letter queue forgets it after fourteen days, when its thumbnails are
+//! deleted, or when a process ends that had the queue in its memory. But the store knows: an original without its three
+//! thumbnails is an unfinished job. `worker --reconcile` looks through a bucket for these, and `server --local` through its
+//! directory at each start. [`redrive`] is for jobs that are not lost but wait in the dead-letter queue.
 //!
-//! A job that is queued again while it is already queued, or in progress, does no harm: jobs are idempotent, and one that is done
-//! twice stores the same bytes twice. It costs a worker's time, so what is young is left alone, and the [`pace`] is bounded.
+//! A job that is queued again while it is already queued, or in progress, does no harm: jobs are idempotent, and one that is
+//! done twice stores the same bytes twice. It costs a worker's time, so young images are left alone, and the
+//! [pace](operator::Pace) is bounded.
 //!
 //! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done, or was too young to be.
-//! If the scan waited at the first young one it could never be resumed where uploads go on: there always is one, near the start.
+//! Young images are skipped, not waited for: with live uploads there is always one near the start of the id order.
 
-pub mod images;
-pub mod pace;
-pub mod progress;
+mod images;
+pub mod operator;
 pub mod redrive;
 
 use std::error::Error;
@@ -30,73 +30,58 @@ use crate::support::log;
 use crate::support::shutdown::Shutdown;
 use images::{Image, Images};
 
-/// How old an unfinished original is to be before its job is taken for lost. A server takes at most 39 s from the original to the
-/// job, and a job that fails is tried for seven minutes; what is unfinished after twice that time waits in a long backlog or
-/// nowhere. It is also more than two machines' clocks differ.
+/// How old an unfinished original must be before its job is taken for lost. A server takes at most 39 s from the original to the
+/// job, and a job that fails is tried for seven minutes. A job that is unfinished after twice that time waits in a long backlog,
+/// or is lost. Two machines' clocks differ by less.
 pub const GRACE: Duration = Duration::from_secs(15 * 60);
 
-/// Jobs queued again a second. One small worker makes about as many thumbnails, so those of live uploads, which wait in the same
-/// queue, hardly wait longer; a million take 14 hours.
+/// Jobs queued again a second. One small worker finishes about as many, so jobs of live uploads in the same queue hardly wait
+/// longer. A million take 14 hours.
 pub const PER_SECOND: u32 = 20;
 
 /// The most objects of a page: S3's own limit.
 pub const PAGE: usize = 1000;
 
-/// Originals in a row that could not be read, after which it is not they that are to blame but the store.
+/// After this many originals in a row that could not be read, the store is to blame, and the scan ends.
 pub const MAX_FAILURES_IN_A_ROW: u32 = 5;
 
 /// How many images there were, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Originals.
     pub images: u64,
-    /// Those without their three thumbnails; each is counted once more below.
+    /// Images without their three thumbnails. Each is counted once more below.
     pub unfinished: u64,
-    /// Their jobs were queued again.
     pub queued: u64,
-    /// They were left alone, because they are young.
     pub young: u64,
-    /// They were left alone, because they are no images, or were taken away meanwhile.
+    /// Because they are no images, or were deleted meanwhile.
     pub left_alone: u64,
-    /// They could not be read.
+    /// Could not be read.
     pub failed: u64,
 }
-
-/// Settles what the thumbnails of an original are to be from its bytes; `None` if they are no image.
-pub type ThumbnailFormatOf<'a> = &'a dyn Fn(&[u8]) -> Option<ThumbnailFormat>;
 
 /// Queues a job again. False if the process is to stop instead.
 pub type QueueAgain<'a> = &'a mut dyn FnMut(&Job) -> Result<bool, QueueError>;
 
 /// A scan of a store.
 pub struct Scan<'a> {
-    /// What is scanned.
     pub store: &'a dyn Store,
-    /// For those without any thumbnail.
-    pub thumbnail_format: ThumbnailFormatOf<'a>,
     /// Originals that were stored at this time or later are left alone.
     pub before: Option<SystemTime>,
-    /// Originals in a row that may be unreadable: after one more the scan ends.
+    /// The scan ends when more originals in a row than this cannot be read.
     pub max_failures: u32,
     /// Asked before each image.
     pub shutdown: &'a Shutdown,
-    /// So far.
     pub counts: Counts,
-    /// All images up to this one are dealt with, or left alone because they are young.
+    /// All images up to this one are queued, complete, or left alone.
     pub done_to: Option<ImageId>,
     failures_in_a_row: u32,
 }
 
 impl<'a> Scan<'a> {
-    /// A scan that leaves alone only what is no image, and bears any number of originals that cannot be read.
-    pub fn new(
-        store: &'a dyn Store,
-        thumbnail_format: ThumbnailFormatOf<'a>,
-        shutdown: &'a Shutdown,
-    ) -> Scan<'a> {
+    /// A scan that leaves alone only what is no image, and goes on after any number of originals that cannot be read.
+    pub fn new(store: &'a dyn Store, shutdown: &'a Shutdown) -> Scan<'a> {
         Scan {
             store,
-            thumbnail_format,
             before: None,
             max_failures: u32::MAX,
             shutdown,
@@ -170,7 +155,7 @@ impl<'a> Scan<'a> {
         Ok(true)
     }
 
-    /// A thumbnail that is there tells what the others are to be. Otherwise the bytes are asked again, as at the upload.
+    /// An existing thumbnail has the format that the others must have. Without one the original's bytes decide, as at the upload.
     fn thumbnails_of(&mut self, image: &Image, original: Listed) -> Result<ThumbnailFormat, Left> {
         if let Some(format) = image.thumbnail_format() {
             return Ok(format);
@@ -178,7 +163,7 @@ impl<'a> Scan<'a> {
         match self.store.get(&original.key, MAX_IMAGE_BYTES) {
             Ok(bytes) => {
                 self.failures_in_a_row = 0;
-                (self.thumbnail_format)(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
+                pictures::thumbnail_format(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
             }
             Err(error @ StoreError::Failed(_)) => Err(Left::Failed(error)),
             Err(error) => Err(Left::Alone(error.to_string())),

@@ -1,32 +1,31 @@
-//! The dead-letter queue's jobs go back to the queue, once what made them fail is mended.
+//! Moves the dead-letter queue's jobs back to the queue, once the cause of their failure is repaired.
 //!
-//! Each is sent first and deleted after, so it is never in neither queue; one that is in both for a moment, or for good because
-//! it could not be deleted, is done twice, which a job bears. What is no job stays, and is counted: sent back it would only come
-//! again. SQS's own StartMessageMoveTask cannot tell the two apart, and some engines do not have it.
+//! A job is sent first and deleted after, so it is always in at least one of the queues. If it stays in both, because it could
+//! not be deleted, it is done twice, which does no harm. A message that is no job stays, and is counted: it would only come
+//! back. SQS's own StartMessageMoveTask cannot tell the two apart, and some engines do not have it.
 
 use std::time::{Duration, Instant};
 
-use super::pace::Pace;
+use super::operator::Pace;
 use crate::domain::job::Job;
 use crate::domain::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
 use crate::support::log;
 use crate::support::shutdown::Shutdown;
 
-/// For how long a message that stays is out of the way, in seconds: longer than a run takes, which is 72,000 jobs in an hour at
-/// 20 a second. It is given back at the end; only after SIGKILL it takes this long.
+/// How long a message that stays is hidden, in seconds: longer than a run takes, which moves 72,000 jobs in an hour at 20 a
+/// second. It becomes visible at the end of the run. Only after SIGKILL it takes this long.
 const HIDDEN_SECONDS: u32 = 3600;
 
-/// The most messages that may stay. So many are no accident, but of another release, or from something else; an operator is to
-/// look at them before more are hidden.
+/// The most messages that may stay. So many must be from another release, or from something else, and an operator should look at
+/// them before more are hidden.
 const MAX_UNREADABLE: usize = 1000;
 
-/// A poll that waits asks all of SQS's servers, and one that does not only some.
+/// SQS asks all of its servers for a poll that waits, and only some for one that does not.
 const POLL: Duration = Duration::from_secs(2);
 
 /// How much of a message that stays is logged, in characters: enough to tell what it is.
 const MAX_BODY_CHARS: usize = 200;
 
-/// What came of a redrive.
 #[derive(Default)]
 pub struct Redrive {
     /// Jobs that went back.

@@ -1,10 +1,11 @@
 //! Every setting, read from the environment once and validated before anything starts.
 //!
-//! A wrong one stops the program with the variable's name, what it was and what it should be; none is corrected in
-//! silence. What AWS needs beside these (region,
-//! credentials, endpoints) has the names that every AWS SDK reads, and is read in [`crate::aws`].
+//! A wrong setting stops the program with the variable's name, its value and what it must be. None is corrected in silence.
+//! AWS's own settings (region, credentials, endpoints) have the names that every AWS SDK reads, and are read in
+//! [`crate::aws`].
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use crate::support::env::{self, Env};
 use crate::support::log::Level;
@@ -26,7 +27,7 @@ const LARGEST_WORKER_JOBS: u64 = 1024;
 /// The settings of `server` and `worker`.
 #[derive(Debug)]
 pub struct Config {
-    /// `LISTEN`: the server's address and port; port 0 lets the system choose.
+    /// `LISTEN`: the server's IP address and port; port 0 lets the system choose.
     pub listen: String,
     /// `PUBLIC_URL`: what comes before an object's key in its URL, without a slash at the end.
     pub public_url: Option<String>,
@@ -36,7 +37,7 @@ pub struct Config {
     pub jobs_queue_url: Option<String>,
     /// `MAX_PIXELS`: the most that an image may have.
     pub max_pixels: u64,
-    /// `UPLOAD_TOKEN`: what an upload has to bear; none lets everyone upload.
+    /// `UPLOAD_TOKEN`: the token that an upload must have; without one everybody may upload.
     pub upload_token: Option<Secret>,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Networks,
@@ -46,7 +47,7 @@ pub struct Config {
     pub page: bool,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
-    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an address and a port; none by default.
+    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an IP address and a port; none by default.
     pub metrics_listen: Option<String>,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
     pub log: Level,
@@ -69,118 +70,162 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-const LISTEN: &str = "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80";
-const METRICS_LISTEN: &str = "an address and a port for Prometheus, such as 127.0.0.1:9100";
-const PUBLIC_URL: &str = "where the images are seen, such as https://images.example.com";
-const IMAGES_BUCKET: &str =
-    "the name of the S3 bucket for the images (or start with --local DIR for one machine)";
-const JOBS_QUEUE_URL: &str =
-    "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
-const TRUSTED_PROXIES: &str = "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7";
-const UPLOAD_TOKEN: &str =
-    "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints";
+/// One environment variable: its name, what a wrong value is told that it must be, and how a value is read.
+struct Setting<T> {
+    name: &'static str,
+    must_be: &'static str,
+    parse: fn(&str) -> Option<T>,
+}
+
+const LISTEN: Setting<String> = Setting {
+    name: "LISTEN",
+    must_be: "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80",
+    parse: parse_listen,
+};
+const PUBLIC_URL: Setting<String> = Setting {
+    name: "PUBLIC_URL",
+    must_be: "where the images are seen, such as https://images.example.com",
+    parse: parse_public_url,
+};
+const IMAGES_BUCKET: Setting<String> = Setting {
+    name: "IMAGES_BUCKET",
+    must_be: "the name of the S3 bucket for the images (or start with --local DIR for one machine)",
+    parse: parse_bucket,
+};
+const JOBS_QUEUE_URL: Setting<String> = Setting {
+    name: "JOBS_QUEUE_URL",
+    must_be: "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs",
+    parse: parse_queue_url,
+};
+const MAX_PIXELS: Setting<u64> = Setting {
+    name: "MAX_PIXELS",
+    must_be: "a whole number from 1 to 4294967295",
+    parse: |text| parse_whole(text, LARGEST_MAX_PIXELS),
+};
+const UPLOAD_TOKEN: Setting<Secret> = Setting {
+    name: "UPLOAD_TOKEN",
+    must_be: "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints",
+    parse: parse_upload_token,
+};
+const TRUSTED_PROXIES: Setting<Networks> = Setting {
+    name: "TRUSTED_PROXIES",
+    must_be: "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7",
+    parse: |text| text.parse().ok(),
+};
+const WORKER_JOBS: Setting<u64> = Setting {
+    name: "WORKER_JOBS",
+    must_be: "a whole number from 1 to 1024",
+    parse: |text| parse_whole(text, LARGEST_WORKER_JOBS),
+};
+const PAGE: Setting<bool> = Setting { name: "PAGE", must_be: "on or off", parse: parse_on_or_off };
+const THUMBNAIL_FIT: Setting<Fit> =
+    Setting { name: "THUMBNAIL_FIT", must_be: "cover or contain", parse: parse_fit };
+const METRICS_LISTEN: Setting<String> = Setting {
+    name: "METRICS_LISTEN",
+    must_be: "an address and a port for Prometheus, such as 127.0.0.1:9100",
+    parse: parse_listen,
+};
+const LOG: Setting<Level> =
+    Setting { name: "LOG", must_be: "error, warn, info or debug", parse: |text| text.parse().ok() };
+
+impl<T> Setting<T> {
+    fn read(&self, env: &Env) -> Result<Option<T>, ConfigError> {
+        let Some(text) = env.get(self.name) else { return Ok(None) };
+        let wrong = || self.wrong(format!("{:?}", env::shown(text)));
+        (self.parse)(text).map(Some).ok_or_else(wrong)
+    }
+
+    /// Reads a setting whose value is not shown, not even when it is wrong.
+    fn read_secret(&self, env: &Env) -> Result<Option<T>, ConfigError> {
+        self.read(env).map_err(|_| self.wrong("set to something else".to_owned()))
+    }
+
+    fn wrong(&self, was: String) -> ConfigError {
+        ConfigError { variable: self.name, was, should_be: self.must_be }
+    }
+
+    fn missing(&self) -> ConfigError {
+        self.wrong("not set".to_owned())
+    }
+}
 
 impl Config {
     /// Reads and validates all settings. Those that only some kinds of run need may be missing here.
     pub fn read(env: &Env) -> Result<Config, ConfigError> {
-        let fits = |text: &str| match text {
-            "cover" => Some(Fit::Cover),
-            "contain" => Some(Fit::Contain),
-            _ => None,
-        };
-        let on_or_off = |text: &str| match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        };
-        let whole = |largest: u64| {
-            move |text: &str| text.parse().ok().filter(|number| (1..=largest).contains(number))
-        };
-        let jobs = setting(env, "WORKER_JOBS", "a whole number from 1 to 1024", whole(LARGEST_WORKER_JOBS))?;
-        let max_pixels =
-            setting(env, "MAX_PIXELS", "a whole number from 1 to 4294967295", whole(LARGEST_MAX_PIXELS))?;
         Ok(Config {
-            listen: setting(env, "LISTEN", LISTEN, listen)?.unwrap_or(DEFAULT_LISTEN.into()),
-            public_url: setting(env, "PUBLIC_URL", PUBLIC_URL, public_url)?,
-            images_bucket: setting(env, "IMAGES_BUCKET", IMAGES_BUCKET, bucket)?,
-            jobs_queue_url: setting(env, "JOBS_QUEUE_URL", JOBS_QUEUE_URL, queue_url)?,
-            max_pixels: max_pixels.unwrap_or(DEFAULT_MAX_PIXELS),
-            upload_token: secret(env, "UPLOAD_TOKEN", UPLOAD_TOKEN, upload_token)?,
-            trusted_proxies: setting(env, "TRUSTED_PROXIES", TRUSTED_PROXIES, |text| text.parse().ok())?
-                .unwrap_or_default(),
-            worker_jobs: jobs.map(|jobs| jobs as usize),
-            page: setting(env, "PAGE", "on or off", on_or_off)?.unwrap_or(true),
-            thumbnail_fit: setting(env, "THUMBNAIL_FIT", "cover or contain", fits)?.unwrap_or(Fit::Cover),
-            metrics_listen: setting(env, "METRICS_LISTEN", METRICS_LISTEN, listen)?,
-            log: setting(env, "LOG", "error, warn, info or debug", |text| text.parse().ok())?
-                .unwrap_or(Level::Info),
+            listen: LISTEN.read(env)?.unwrap_or(DEFAULT_LISTEN.into()),
+            public_url: PUBLIC_URL.read(env)?,
+            images_bucket: IMAGES_BUCKET.read(env)?,
+            jobs_queue_url: JOBS_QUEUE_URL.read(env)?,
+            max_pixels: MAX_PIXELS.read(env)?.unwrap_or(DEFAULT_MAX_PIXELS),
+            upload_token: UPLOAD_TOKEN.read_secret(env)?,
+            trusted_proxies: TRUSTED_PROXIES.read(env)?.unwrap_or_default(),
+            worker_jobs: WORKER_JOBS.read(env)?.map(|jobs| jobs as usize),
+            page: PAGE.read(env)?.unwrap_or(true),
+            thumbnail_fit: THUMBNAIL_FIT.read(env)?.unwrap_or(Fit::Cover),
+            metrics_listen: METRICS_LISTEN.read(env)?,
+            log: LOG.read(env)?.unwrap_or(Level::Info),
         })
     }
 
     /// The bucket and the queue, which every run on AWS needs.
     pub fn bucket_and_queue(&self) -> Result<(&str, &str), ConfigError> {
-        let bucket = self.images_bucket.as_deref().ok_or(missing("IMAGES_BUCKET", IMAGES_BUCKET))?;
-        let queue = self.jobs_queue_url.as_deref().ok_or(missing("JOBS_QUEUE_URL", JOBS_QUEUE_URL))?;
+        let bucket = self.images_bucket.as_deref().ok_or(IMAGES_BUCKET.missing())?;
+        let queue = self.jobs_queue_url.as_deref().ok_or(JOBS_QUEUE_URL.missing())?;
         Ok((bucket, queue))
     }
 
     /// `PUBLIC_URL`, which every server on AWS needs.
     pub fn required_public_url(&self) -> Result<&str, ConfigError> {
-        self.public_url.as_deref().ok_or(missing("PUBLIC_URL", PUBLIC_URL))
+        self.public_url.as_deref().ok_or(PUBLIC_URL.missing())
     }
 
     /// `PUBLIC_URL`, or this server itself if it is reached at the address that it listens on.
-    pub fn local_public_url(&self, listening: std::net::SocketAddr) -> Result<String, ConfigError> {
+    pub fn local_public_url(&self, listening: SocketAddr) -> Result<String, ConfigError> {
         match &self.public_url {
             Some(url) => Ok(url.clone()),
-            None if listening.ip().is_unspecified() => Err(missing("PUBLIC_URL", PUBLIC_URL)),
+            None if listening.ip().is_unspecified() => Err(PUBLIC_URL.missing()),
             None => Ok(format!("http://{listening}")),
         }
     }
 }
 
-fn missing(variable: &'static str, should_be: &'static str) -> ConfigError {
-    ConfigError { variable, was: "not set".to_owned(), should_be }
+fn parse_whole(text: &str, largest: u64) -> Option<u64> {
+    text.parse().ok().filter(|number| (1..=largest).contains(number))
 }
 
-fn setting<T>(
-    env: &Env,
-    variable: &'static str,
-    should_be: &'static str,
-    parse: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, ConfigError> {
-    match env.get(variable) {
-        None => Ok(None),
-        Some(text) => match parse(text) {
-            Some(value) => Ok(Some(value)),
-            None => Err(ConfigError { variable, was: format!("{:?}", env::shown(text)), should_be }),
-        },
+fn parse_on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 
-/// A setting that is not shown, not even when it is wrong.
-fn secret(
-    env: &Env,
-    variable: &'static str,
-    should_be: &'static str,
-    parse: impl Fn(&str) -> Option<Secret>,
-) -> Result<Option<Secret>, ConfigError> {
-    setting(env, variable, should_be, parse)
-        .map_err(|error| ConfigError { was: "set to something else".to_owned(), ..error })
+fn parse_fit(text: &str) -> Option<Fit> {
+    match text {
+        "cover" => Some(Fit::Cover),
+        "contain" => Some(Fit::Contain),
+        _ => None,
+    }
 }
 
 /// The characters that RFC 6750 allows in a bearer's token. Shorter ones could be guessed, over the network and in time.
-fn upload_token(text: &str) -> Option<Secret> {
+fn parse_upload_token(text: &str) -> Option<Secret> {
     let sound = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
     ((16..=256).contains(&text.len()) && text.bytes().all(sound)).then(|| Secret::new(text))
 }
 
-fn listen(text: &str) -> Option<String> {
-    let (host, port) = text.rsplit_once(':')?;
-    port.parse::<u16>().ok().filter(|_| !host.is_empty()).map(|_| text.to_owned())
+/// Of names only `localhost` is taken. To look another one up here is not worth it: who listens knows the address.
+fn parse_listen(text: &str) -> Option<String> {
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    address.parse::<SocketAddr>().is_ok().then_some(address)
 }
 
-fn public_url(text: &str) -> Option<String> {
+fn parse_public_url(text: &str) -> Option<String> {
     let url = text.trim_end_matches('/');
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let sound = !rest.is_empty()
@@ -189,12 +234,12 @@ fn public_url(text: &str) -> Option<String> {
 }
 
 /// S3's rules for bucket names, less the rare ones that S3 itself will tell.
-fn bucket(text: &str) -> Option<String> {
+fn parse_bucket(text: &str) -> Option<String> {
     let characters = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'));
     (characters && (3..=63).contains(&text.len())).then(|| text.to_owned())
 }
 
-fn queue_url(text: &str) -> Option<String> {
+fn parse_queue_url(text: &str) -> Option<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let (host, path) = rest.split_once('/')?;
     let sound = !host.is_empty() && !path.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic());
@@ -250,10 +295,20 @@ mod tests {
     }
 
     #[test]
+    fn localhost_is_an_address() {
+        let config = read(&[("LISTEN", "localhost:8080"), ("METRICS_LISTEN", "localhost:0")]).unwrap();
+        assert_eq!(config.listen, "127.0.0.1:8080");
+        assert_eq!(config.metrics_listen.as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
     fn a_wrong_setting_is_named() {
         for (variable, value) in [
             ("LISTEN", "8080"),
             ("LISTEN", "localhost:http"),
+            ("LISTEN", "images.example.com:80"),
+            ("LISTEN", ":8080"),
+            ("METRICS_LISTEN", "metrics:9100"),
             ("PUBLIC_URL", "images.example.com"),
             ("PUBLIC_URL", "https://a b"),
             ("IMAGES_BUCKET", "My_Images"),

@@ -5,26 +5,24 @@ use std::time::{Duration, Instant};
 
 /// How many things are in hand. Clones share one count.
 #[derive(Clone, Default)]
-pub struct Counter(Arc<(Mutex<usize>, Condvar)>);
+pub(crate) struct Counter(Arc<(Mutex<usize>, Condvar)>);
 
 /// One thing in hand, counted until it is dropped.
 #[must_use]
-pub struct Held(Counter);
+pub(crate) struct Held(Counter);
 
 impl Counter {
-    /// Counts one more.
-    pub fn add(&self) -> Held {
+    pub(crate) fn add(&self) -> Held {
         *self.lock() += 1;
         Held(self.clone())
     }
 
     /// Waits until at most `most` are in hand. False if that takes longer than `timeout`.
-    pub fn wait_for_at_most(&self, most: usize, timeout: Duration) -> bool {
+    pub(crate) fn wait_for_at_most(&self, most: usize, timeout: Duration) -> bool {
         self.wait(most, timeout).is_some()
     }
 
-    /// How many there are now.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         *self.lock()
     }
 
@@ -49,7 +47,7 @@ impl Counter {
 impl Drop for Held {
     fn drop(&mut self) {
         *self.0.lock() -= 1; // each Held was counted when it was made
-        // All who wait on one counter wait for the same, and whoever is woken looks again before it gives up.
+        // All threads that wait on one counter wait for the same, and one that is woken checks again before it gives up.
         self.0.0.1.notify_one();
     }
 }

@@ -3,10 +3,10 @@
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// As many as the programs here have a use for, at their largest settings.
+/// The programs here use at most this many, at their largest settings.
 const WANTED: u64 = 8192;
 
-/// Raises the soft limit as far as is allowed and of use, and returns what it is then.
+/// Raises the soft limit as far as it may be raised and helps, and returns the new limit.
 pub fn raise_limit() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     let current = limit.current.unwrap_or(u64::MAX).min(WANTED);

@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Env(HashMap<String, String>);
 
 impl Env {
-    /// Those of this process. Bytes that are no UTF-8 become U+FFFD, which no setting allows.
+    /// The variables of this process. Bytes that are not UTF-8 become U+FFFD, which no setting allows.
     pub fn of_process() -> Env {
         let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
@@ -34,7 +34,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Env {
     }
 }
 
-/// A setting as it may be shown in an error: if it is a URL, without the name and password before the host. None may have them.
+/// A setting as an error may show it: a URL without the name and password before the host. No setting may have them.
 pub fn shown(value: &str) -> String {
     let host = value.find("://").map_or(0, |at| at + "://".len());
     match value[host..].rfind('@') {

@@ -20,7 +20,7 @@ use crate::support::dates;
 pub enum Level {
     /// An operator has to do something.
     Error,
-    /// Something failed, and was borne.
+    /// Something failed, and the program could go on.
     Warn,
     /// A line for each request and job.
     Info,
@@ -29,10 +29,10 @@ pub enum Level {
 }
 
 impl Level {
-    /// All, from the quietest.
+    /// From the quietest.
     pub const ALL: [Level; 4] = [Level::Error, Level::Warn, Level::Info, Level::Debug];
 
-    /// The word for it, in `LOG` and in a line.
+    /// As in `LOG` and in a line.
     pub const fn name(self) -> &'static str {
         match self {
             Level::Error => "error",
@@ -61,22 +61,18 @@ pub fn set_level(level: Level) {
 /// The names and values of one line.
 pub type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
 
-/// Logs at [`Level::Error`].
 pub fn error(event: &str, fields: Fields) {
     log(Level::Error, event, fields);
 }
 
-/// Logs at [`Level::Warn`].
 pub fn warn(event: &str, fields: Fields) {
     log(Level::Warn, event, fields);
 }
 
-/// Logs at [`Level::Info`].
 pub fn info(event: &str, fields: Fields) {
     log(Level::Info, event, fields);
 }
 
-/// Logs at [`Level::Debug`].
 pub fn debug(event: &str, fields: Fields) {
     log(Level::Debug, event, fields);
 }
@@ -98,12 +94,12 @@ fn log(level: Level, event: &str, fields: Fields) {
     if level as u8 > LEVEL.load(Ordering::Relaxed) {
         return;
     }
-    let line = line(SystemTime::now(), level, event, fields);
+    let line = format_line(SystemTime::now(), level, event, fields);
     // A closed standard error is no reason to stop serving, and there is nowhere left to say so.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-fn line(now: SystemTime, level: Level, event: &str, fields: Fields) -> String {
+fn format_line(now: SystemTime, level: Level, event: &str, fields: Fields) -> String {
     let mut line = format!("{} {} {event}", dates::to_rfc3339(now), level.name());
     for (name, value) in fields {
         // Writing to a String cannot fail.
@@ -113,8 +109,8 @@ fn line(now: SystemTime, level: Level, event: &str, fields: Fields) -> String {
     line
 }
 
-/// A value that could be taken for more than one, or for a line of its own, is quoted and escaped: a stranger's bytes must
-/// not forge a log line.
+/// Quotes and escapes a value that could be read as several values, or as another line: a stranger's bytes must not forge a log
+/// line.
 fn quoted(value: &str) -> String {
     let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
     if plain { value.to_owned() } else { format!("{value:?}") }
@@ -128,7 +124,7 @@ mod tests {
     #[test]
     fn a_line() {
         let now = UNIX_EPOCH + Duration::from_millis(1_709_210_096_007);
-        let line = line(
+        let line = format_line(
             now,
             Level::Warn,
             "put",

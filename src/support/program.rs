@@ -10,8 +10,8 @@ use crate::support::log;
 /// The exit status for arguments that are not understood, as of most programs.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs a program: `parse` makes of the arguments what is to be run, or nothing if it does not understand them, and `start`
-/// runs it.
+/// Runs a program: `parse` turns the arguments into something to run, or `None` if it does not understand them, and `start` runs
+/// it.
 pub fn run<R>(
     name: &str,
     help: &str,
@@ -21,9 +21,13 @@ pub fn run<R>(
     log::report_panics();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
-        [flag] if flag == "--help" || flag == "-h" => return print(help),
+        [flag] if flag == "--help" || flag == "-h" => {
+            print(help);
+            return ExitCode::SUCCESS;
+        }
         [flag] if flag == "--version" || flag == "-V" => {
-            return print(&format!("{name} {}", env!("CARGO_PKG_VERSION")));
+            print(&format!("{name} {}", env!("CARGO_PKG_VERSION")));
+            return ExitCode::SUCCESS;
         }
         _ => {}
     }
@@ -39,7 +43,6 @@ pub fn run<R>(
 }
 
 /// Prints a line that was asked for. A reader that has gone, as in `server --help | head -1`, is no failure.
-pub fn print(text: &str) -> ExitCode {
+pub fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
-    ExitCode::SUCCESS
 }

@@ -4,12 +4,10 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-/// Some secret text.
 #[derive(Clone, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps this text.
     pub fn new(text: &str) -> Secret {
         Secret(text.to_owned())
     }
@@ -21,8 +19,8 @@ impl Secret {
     }
 }
 
-/// Takes as long for a guess whose first half is right as for any other of that length. `==` of text stops at the first
-/// difference, so that who measures it finds a secret letter by letter; its length is no help to guess it.
+/// Takes equally long for all guesses of one length. `==` of text stops at the first difference, so an attacker who measures
+/// the time could find a secret letter by letter. Its length does not help to guess it.
 impl PartialEq for Secret {
     fn eq(&self, other: &Secret) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()

@@ -1,6 +1,6 @@
 //! Stopping on purpose: SIGTERM and SIGINT begin a drain, a second one ends the process at once.
 //!
-//! A [`Shutdown`] is one flag that threads ask and wait on. Whoever waits on something else (a socket, a long poll) bounds
+//! A [`Shutdown`] is one flag that threads ask and wait on. A thread that waits on something else (a socket, a long poll) bounds
 //! that wait and asks the flag in between.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -39,18 +39,15 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Raises the flag.
     pub fn request(&self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();
     }
 
-    /// Whether the flag is raised.
     pub fn is_requested(&self) -> bool {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the flag is raised.
     pub fn wait(&self) {
         let mut requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*requested {

@@ -1,24 +1,24 @@
-//! Who may decode: as many jobs as there are cores, and only while their pictures fit in memory together.
+//! Which jobs may decode: as many as there are cores, and only while their pictures fit in memory together.
 //!
-//! More at a time would not be faster, and a few pictures of 40 million pixels at once would be an out-of-memory kill. Jobs
-//! are admitted in the order in which they ask, so that small ones do not pass a large one for ever.
+//! More at a time would not be faster, and a few pictures of 40 million pixels at once would get the process killed for its
+//! memory. Jobs are admitted in the order in which they ask, so small pictures cannot keep a large one waiting for ever.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::support::metrics::Number;
 
 /// Cores and memory to be shared among jobs.
-pub struct Admission {
+pub(crate) struct Admission {
     cores: usize,
     memory_bytes: u64,
     /// Shows the bytes that are admitted now.
     admitted_bytes: Number,
-    state: Mutex<State>,
+    state: Mutex<Admitted>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Admitted {
     next_ticket: u64,
     now_serving: u64,
     running: usize,
@@ -27,20 +27,19 @@ struct State {
 
 /// The right to decode, until it is dropped.
 #[must_use]
-pub struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     admission: &'a Admission,
     bytes: u64,
 }
 
 impl Admission {
-    /// For this many cores and bytes of decoded pictures.
-    pub fn new(cores: usize, memory_bytes: u64, admitted_bytes: Number) -> Admission {
+    pub(crate) fn new(cores: usize, memory_bytes: u64, admitted_bytes: Number) -> Admission {
         Admission { cores, memory_bytes, admitted_bytes, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Waits for a core and for `bytes` of memory. A picture over the whole budget is admitted when it is alone. The wait has
     /// no limit of its own: every permit ends with a decode, and each of those is bounded by its pixels.
-    pub fn admit(&self, bytes: u64) -> Permit<'_> {
+    pub(crate) fn admit(&self, bytes: u64) -> Permit<'_> {
         let mut state = self.state();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
@@ -55,12 +54,12 @@ impl Admission {
         Permit { admission: self, bytes }
     }
 
-    fn fits(&self, state: &State, bytes: u64) -> bool {
+    fn fits(&self, state: &Admitted, bytes: u64) -> bool {
         state.running == 0
             || state.running < self.cores && state.bytes.saturating_add(bytes) <= self.memory_bytes
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Admitted> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Keeping the jobs in hand invisible: every few seconds the visibility timeout of all of them is extended.
+//! Keeps the jobs in hand invisible to other workers: every few seconds their visibility timeouts are extended.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,17 @@ const INTERVAL: Duration = Duration::from_secs(VISIBILITY_SECONDS as u64 / 3);
 /// The receipts of the jobs in hand.
 #[derive(Default)]
 pub struct Heartbeat {
-    /// Locked while a batch of beats is sent: when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under
-    /// way, and none can overwrite what it is settled with.
+    /// Locked while a batch of beats is sent. So when [`stop`](Heartbeat::stop) has returned, no beat for that receipt is under
+    /// way, and none can undo its settlement.
     receipts: Mutex<BTreeSet<Receipt>>,
     ended: Shutdown,
 }
 
 impl Heartbeat {
-    /// From now on this receipt is extended.
     pub fn watch(&self, receipt: &Receipt) {
         self.receipts().insert(receipt.clone());
     }
 
-    /// From now on it is not.
     pub fn stop(&self, receipt: &Receipt) {
         self.receipts().remove(receipt);
     }
@@ -43,8 +41,8 @@ impl Heartbeat {
         }
     }
 
-    /// One beat for all that are watched. It ends at a batch that fails, for the next to try again: a queue that is out of reach
-    /// takes seconds for each, which all that begins or ends meanwhile would wait for.
+    /// Sends one beat for all receipts. It ends at a batch that fails, and the next beat tries again: with a queue that is out of
+    /// reach each batch takes seconds, and every job that begins or ends has to wait for it.
     pub fn beat_once(&self, queue: &dyn Queue) {
         let all: Vec<Receipt> = self.receipts().iter().cloned().collect();
         for batch in all.chunks(MAX_BATCH) {

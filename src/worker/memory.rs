@@ -3,11 +3,11 @@
 
 use std::fs;
 
-/// Where Linux's files are not: enough for a few pictures at a time.
+/// On systems without Linux's files: enough for a few pictures at a time.
 const UNKNOWN_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// The limit in bytes.
-pub fn limit_bytes() -> u64 {
+pub(crate) fn limit_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_bytes(&text));
     let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| group_limit_bytes(&text));
     [machine, group].into_iter().flatten().min().unwrap_or(UNKNOWN_BYTES)

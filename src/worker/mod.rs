@@ -5,12 +5,12 @@
 //! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
 //! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
-pub mod admit;
+mod admit;
 pub mod heartbeat;
-pub mod memory;
-pub mod receive;
-pub mod run;
-pub mod settle;
+mod memory;
+mod receive;
+mod run;
+mod settle;
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,6 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Jobs a core, unless set: a job computes for some 50 ms and waits for S3 and SQS for a few times that.
 const JOBS_PER_CORE: usize = 8;
 
-/// How a worker works.
 pub struct Settings {
     /// Jobs in hand at a time.
     pub jobs: usize,
@@ -50,7 +49,6 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// The most pixels that an original may have.
     pub max_pixels: u64,
-    /// How pictures are fitted into the thumbnails.
     pub fit: Fit,
 }
 
@@ -75,12 +73,11 @@ pub enum Until {
 /// A received message on its way to a thread of the pool.
 struct InHand {
     message: Message,
-    /// Keeps its place among [`Settings::jobs`].
+    /// Its place among [`Settings::jobs`].
     _place: Held,
 }
 
-/// What the threads share.
-struct Shared {
+struct Worker {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     settings: Settings,
@@ -106,7 +103,7 @@ pub fn work(
     until: Until,
 ) -> io::Result<bool> {
     metrics.decode_memory_limit_bytes.set(settings.memory_bytes);
-    let shared = Arc::new(Shared {
+    let worker = Arc::new(Worker {
         store,
         queue,
         admission: Admission::new(settings.cores, settings.memory_bytes, metrics.decode_memory_bytes.clone()),
@@ -117,30 +114,30 @@ pub fn work(
         heartbeat: Heartbeat::default(),
         failures_in_a_row: AtomicU32::new(0),
     });
-    let jobs = shared.settings.jobs;
-    // No more are sent than there are threads, so that neither channel ever makes anyone wait for long.
+    let jobs = worker.settings.jobs;
+    // No more jobs are sent than there are threads, so a sender never waits for long.
     let (job_sender, job_receiver) = crossbeam_channel::bounded(jobs);
     let (settlement_sender, settlement_receiver) = crossbeam_channel::bounded(jobs);
 
     for number in 0..jobs {
-        let (shared, jobs, settlements) = (shared.clone(), job_receiver.clone(), settlement_sender.clone());
-        spawn(&format!("job-{number}"), move || run_all(&shared, &jobs, &settlements))?;
+        let (worker, jobs, settlements) = (worker.clone(), job_receiver.clone(), settlement_sender.clone());
+        spawn(&format!("job-{number}"), move || run_all(&worker, &jobs, &settlements))?;
     }
-    let beating = shared.clone();
+    let beating = worker.clone();
     spawn("heartbeat", move || beating.heartbeat.beat(&*beating.queue))?;
-    let settling = shared.clone();
+    let settling = worker.clone();
     let settler = spawn("settle", move || settle::settle_all(&*settling.queue, &settlement_receiver))?;
 
-    let received = receive::receive_all(&shared, &job_sender, until);
+    let received = receive::receive_all(&worker, &job_sender, until);
     drop((job_sender, settlement_sender)); // the threads end with the last job
-    let finished = shared.jobs_in_hand.wait_for_at_most(0, DRAIN_TIMEOUT);
+    let finished = worker.jobs_in_hand.wait_for_at_most(0, DRAIN_TIMEOUT);
     if !finished {
-        let giving_back = shared.clone();
+        let giving_back = worker.clone();
         spawn("give-back", move || give_back(&giving_back))?.ends_within(SETTLE_TIMEOUT);
     }
-    // While a job goes on the settler does too; what it has in hand is given a moment.
+    // The settler goes on while a job does. It gets a moment for what it has in hand.
     let settled = settler.ends_within(if finished { SETTLE_TIMEOUT } else { Duration::from_secs(1) });
-    shared.heartbeat.end();
+    worker.heartbeat.end();
     Ok(received && finished && settled)
 }
 
@@ -163,15 +160,15 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Ended> 
 }
 
 /// What a thread of the pool does: one job after the other. What has not begun when the worker is told to stop is given back.
-fn run_all(shared: &Shared, jobs: &Receiver<InHand>, settlements: &Sender<Settlement>) {
+fn run_all(worker: &Worker, jobs: &Receiver<InHand>, settlements: &Sender<Settlement>) {
     for in_hand in jobs {
         let receipt = in_hand.message.receipt.clone();
-        let settlement = if shared.shutdown.is_requested() {
+        let settlement = if worker.shutdown.is_requested() {
             Some(Settlement::Later(receipt.clone(), 0))
         } else {
-            run::run(shared, &in_hand.message)
+            run::run(worker, &in_hand.message)
         };
-        shared.heartbeat.stop(&receipt); // before it is settled: a late beat would undo a retry's delay
+        worker.heartbeat.stop(&receipt); // before it is settled: a late beat would undo a retry's delay
         if let Some(settlement) = settlement {
             // Fails only if the settler is gone: then the message becomes visible by itself.
             let _ = settlements.send(settlement);
@@ -180,15 +177,15 @@ fn run_all(shared: &Shared, jobs: &Receiver<InHand>, settlements: &Sender<Settle
 }
 
 /// The jobs that could not be finished in time become visible to other workers at once.
-fn give_back(shared: &Shared) {
-    let changes: Vec<_> = shared.heartbeat.stop_all().into_iter().map(|receipt| (receipt, 0)).collect();
+fn give_back(worker: &Worker) {
+    let changes: Vec<_> = worker.heartbeat.stop_all().into_iter().map(|receipt| (receipt, 0)).collect();
     log::warn("given_back_unfinished", &[("jobs", &changes.len())]);
-    if let Err(error) = shared.queue.change_visibility(&changes) {
+    if let Err(error) = worker.queue.change_visibility(&changes) {
         log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves
     }
 }
 
-impl Shared {
+impl Worker {
     fn succeeded(&self) {
         self.failures_in_a_row.store(0, Ordering::Relaxed);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::{InHand, Shared, Until};
+use super::{InHand, Until, Worker};
 use crate::domain::queue::{MAX_BATCH, Message, QueueError};
 use crate::support::log;
 
@@ -16,10 +16,10 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 /// With `--drain`, an empty queue is to be noticed sooner.
 const SHORT_POLL: Duration = Duration::from_secs(1);
 
-/// With `--drain`, failures in a row after which it is no use to go on.
+/// With `--drain`, the worker gives up after this many failures in a row.
 const MAX_DRAIN_FAILURES: u32 = 5;
 
-/// How often a full worker looks up to see whether it is to stop.
+/// How often a full worker checks whether it must stop.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The pause after a failure; it doubles with each in a row.
@@ -29,24 +29,24 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(32);
 
 /// Receives until told to stop, or until the queue is empty if that is asked for. False if the queue was out of reach.
-pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) -> bool {
+pub(super) fn receive_all(worker: &Worker, jobs: &Sender<InHand>, until: Until) -> bool {
     let mut failures = 0;
-    let mut trouble = Trouble::default();
-    while !shared.shutdown.is_requested() {
-        if !shared.jobs_in_hand.wait_for_at_most(shared.settings.jobs - 1, ROOM_TIMEOUT) {
+    let mut backoff = Backoff::default();
+    while !worker.shutdown.is_requested() {
+        if !worker.jobs_in_hand.wait_for_at_most(worker.settings.jobs - 1, ROOM_TIMEOUT) {
             continue;
         }
         // While job after job fails for a passing reason, one at a time is tried, ever more slowly: an outage of the store
         // must not push the whole backlog through its few receives into the dead-letter queue.
-        let rounds = trouble.rounds(shared.failures_in_a_row.load(Ordering::Relaxed));
-        if shared.shutdown.wait_timeout(pause(failures.max(rounds))) {
+        let level = backoff.level_after(worker.failures_in_a_row.load(Ordering::Relaxed));
+        if worker.shutdown.wait_timeout(pause(failures.max(level))) {
             break;
         }
-        let room = if rounds > 0 { 1 } else { shared.settings.jobs - shared.jobs_in_hand.count() };
+        let room = if level > 0 { 1 } else { worker.settings.jobs - worker.jobs_in_hand.count() };
         let poll = if until == Until::Drained { SHORT_POLL } else { LONG_POLL };
-        let received = shared.queue.receive(room.min(MAX_BATCH), poll).and_then(|messages| {
-            let empty = messages.is_empty() && until == Until::Drained && is_empty(shared)?;
-            messages.into_iter().for_each(|message| take(shared, jobs, message));
+        let received = worker.queue.receive(room.min(MAX_BATCH), poll).and_then(|messages| {
+            let empty = messages.is_empty() && until == Until::Drained && is_empty(worker)?;
+            messages.into_iter().for_each(|message| take(worker, jobs, message));
             Ok(empty)
         });
         match received {
@@ -64,35 +64,36 @@ pub(super) fn receive_all(shared: &Shared, jobs: &Sender<InHand>, until: Until) 
     true
 }
 
-fn take(shared: &Shared, jobs: &Sender<InHand>, message: Message) {
-    let place = shared.jobs_in_hand.add();
-    shared.heartbeat.watch(&message.receipt);
-    // The pool outlives this sender; were it gone, the message would become visible by itself.
+fn take(worker: &Worker, jobs: &Sender<InHand>, message: Message) {
+    let place = worker.jobs_in_hand.add();
+    worker.heartbeat.watch(&message.receipt);
+    // The pool outlives this sender. Without it the message would become visible by itself.
     let _ = jobs.send(InHand { message, _place: place });
 }
 
-fn is_empty(shared: &Shared) -> Result<bool, QueueError> {
-    Ok(shared.jobs_in_hand.count() == 0 && shared.queue.depth()?.is_empty())
+fn is_empty(worker: &Worker) -> Result<bool, QueueError> {
+    Ok(worker.jobs_in_hand.count() == 0 && worker.queue.depth()?.is_empty())
 }
 
-/// How long jobs have been failing, in rounds of receiving: many that were in hand at once fail together, and are one sign of
-/// trouble and not many.
+/// How far receiving has backed off, because jobs fail. Jobs that were in hand together fail together, and raise the level by
+/// one only.
 #[derive(Default)]
-struct Trouble {
+struct Backoff {
+    level: u32,
+    /// The failures in a row at the last look.
     seen: u32,
-    rounds: u32,
 }
 
-impl Trouble {
-    /// One more round if more jobs have failed since the last, none once one has succeeded.
-    fn rounds(&mut self, failures_in_a_row: u32) -> u32 {
-        self.rounds = match failures_in_a_row {
+impl Backoff {
+    /// One level more if jobs have failed since the last look, none once a job has succeeded.
+    fn level_after(&mut self, failures_in_a_row: u32) -> u32 {
+        self.level = match failures_in_a_row {
             0 => 0,
-            more if more > self.seen => self.rounds + 1,
-            _ => self.rounds.max(1),
+            more if more > self.seen => self.level + 1,
+            _ => self.level.max(1),
         };
         self.seen = failures_in_a_row;
-        self.rounds
+        self.level
     }
 }
 
@@ -109,10 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_at_once_are_one_round() {
-        let mut trouble = Trouble::default();
-        let rounds = [0, 16, 16, 20, 0, 0, 3, 1].map(|failures| trouble.rounds(failures));
-        assert_eq!(rounds, [0, 1, 1, 2, 0, 0, 1, 1]);
+    fn failures_at_once_are_one_level() {
+        let mut backoff = Backoff::default();
+        let levels = [0, 16, 16, 20, 0, 0, 3, 1].map(|failures| backoff.level_after(failures));
+        assert_eq!(levels, [0, 1, 1, 2, 0, 0, 1, 1]);
     }
 
     #[test]

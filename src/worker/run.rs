@@ -12,26 +12,27 @@ use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Shared;
+use super::Worker;
 use super::settle::Settlement;
 use crate::domain::format::MAX_IMAGE_BYTES;
 use crate::domain::job::Job;
+use crate::domain::key::Key;
 use crate::domain::queue::{MAX_RECEIVES, Message};
 use crate::domain::size::Size;
-use crate::domain::store::{Key, StoreError};
+use crate::domain::store::StoreError;
 use crate::support::log::{self, Fields};
 use crate::support::metrics::WorkerMetrics;
 use pictures::{Thumbnails, Undecodable};
 
-/// Until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup, seven
-/// minutes in all for an outage. After the last receive none: the message only waits to be moved to the dead-letter queue,
-/// where an alarm hears of it.
+/// How long until a failed job is tried again, in seconds, by how often it was received: under half a minute for a hiccup,
+/// seven minutes in all for an outage. There is no delay after the last receive, when the message only waits to be moved to the
+/// dead-letter queue, which has an alarm.
 const RETRY_SECONDS: [u32; MAX_RECEIVES as usize] = [5, 20, 80, 320, 0];
 
-/// The same past the last receive: the queue has no dead-letter queue, or is more patient.
+/// The delay after more receives than that: the queue has no dead-letter queue, or its redrive policy allows more.
 const LATE_RETRY_SECONDS: u32 = 320;
 
-/// How the steps went, for the log.
+/// How long the steps took, for the log.
 #[derive(Default)]
 struct Steps {
     bytes: usize,
@@ -43,39 +44,39 @@ struct Steps {
 }
 
 /// Runs the job in a message and says how to settle it; `None` leaves it for the dead-letter queue.
-pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
+pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
     let is_first = message.receive_count <= 1;
-    shared.metrics.repeated_receives.add(u64::from(!is_first));
+    worker.metrics.repeated_receives.add(u64::from(!is_first));
     let job = match Job::from_json(&message.body) {
         Ok(job) => job,
         Err(error) => {
-            shared.metrics.unreadable.add(1);
+            worker.metrics.unreadable.add(1);
             log::error("unreadable_message", &[("receives", &message.receive_count), ("error", &error)]);
             return None;
         }
     };
     let waited = SystemTime::now().duration_since(job.uploaded_at).unwrap_or_default();
     if is_first {
-        shared.metrics.wait.observe(waited);
+        worker.metrics.wait.observe(waited);
     }
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
-    let result = catch_unwind(AssertUnwindSafe(|| make_and_store(shared, &job, message, &mut steps)));
+    let result = catch_unwind(AssertUnwindSafe(|| make_and_store(worker, &job, message, &mut steps)));
     let result = result.unwrap_or_else(|_| Err(JobFailure::Panic));
     match result {
         Ok(outcome) => {
-            // Where originals are missing all may be, because the bucket is another one: a worker that hurried on for each
-            // would delete the whole backlog.
+            // A missing original is no success: if the bucket is the wrong one all are missing, and a worker that went on at
+            // full speed would delete the whole backlog.
             if !matches!(outcome, Outcome::Gone) {
-                shared.succeeded();
+                worker.succeeded();
             }
-            count_done(&shared.metrics, &job, &steps, outcome);
+            count_done(&worker.metrics, &job, &steps, outcome);
             log_done(&job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
         }
         Err(error) => {
-            shared.failed();
-            shared.metrics.failed.add(1);
+            worker.failed();
+            worker.metrics.failed.add(1);
             let seconds = retry_seconds(message.receive_count);
             log::error(
                 "job_failed",
@@ -91,7 +92,7 @@ pub(super) fn run(shared: &Shared, message: &Message) -> Option<Settlement> {
     }
 }
 
-/// What may pass, so that the job is worth another try.
+/// Why a job failed that is worth another try.
 #[derive(Debug)]
 enum JobFailure {
     Store(StoreError),
@@ -127,7 +128,7 @@ impl fmt::Display for NoThumbnails {
     }
 }
 
-/// How a job was done, as the log has it.
+/// How a job ended that is not tried again, as the log says it.
 #[derive(Clone, Copy)]
 enum Outcome {
     Done,
@@ -136,39 +137,39 @@ enum Outcome {
 }
 
 fn make_and_store(
-    shared: &Shared,
+    worker: &Worker,
     job: &Job,
     message: &Message,
     steps: &mut Steps,
 ) -> Result<Outcome, JobFailure> {
     let began = Instant::now();
-    let fetched = shared.store.get(&job.original, MAX_IMAGE_BYTES);
+    let fetched = worker.store.get(&job.original, MAX_IMAGE_BYTES);
     steps.fetch = began.elapsed();
     let made = match fetched {
         Ok(original) => {
             steps.bytes = original.len();
-            make(shared, job, &original, steps)
+            make(worker, job, &original, steps)
         }
         Err(error @ StoreError::TooLarge { .. }) => Err(NoThumbnails::TooLarge(error)),
-        // The server took it back, because it could not be sure that this message was sent. Looked for twice, in case
-        // the store is one that shows a new object late.
+        // The server deleted the original, because it could not be sure that this message was sent. It is looked for
+        // twice, in case the store shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
         Err(error) => return Err(JobFailure::Store(error)),
     };
     let (thumbnails, outcome) = or_broken(job, made);
     let began = Instant::now();
-    store_all(shared, job, &thumbnails)?;
+    store_all(worker, job, &thumbnails)?;
     steps.store = began.elapsed();
     Ok(outcome)
 }
 
 /// Stores the three thumbnails side by side: the job waits for the store once instead of three times, so that as many jobs in
 /// hand keep the cores busy when the store is slow, and the picture is there sooner.
-fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), JobFailure> {
+fn store_all(worker: &Worker, job: &Job, thumbnails: &Thumbnails) -> Result<(), JobFailure> {
     thread::scope(|scope| {
         let put = |(size, bytes)| {
             let key = Key::thumbnail(job.id(), size, job.thumbnails);
-            let put = move || shared.store.put(&key, bytes).map_err(JobFailure::Store);
+            let put = move || worker.store.put(&key, bytes).map_err(JobFailure::Store);
             thread::Builder::new().spawn_scoped(scope, put)
         };
         let puts: Vec<_> =
@@ -178,7 +179,7 @@ fn store_all(shared: &Shared, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
     })
 }
 
-/// The broken picture in place of one that will never be decoded.
+/// Replaces a picture that cannot be decoded by the broken picture.
 fn or_broken(job: &Job, made: Result<Thumbnails, NoThumbnails>) -> (Thumbnails, Outcome) {
     match made {
         Ok(thumbnails) => (thumbnails, Outcome::Done),
@@ -189,11 +190,11 @@ fn or_broken(job: &Job, made: Result<Thumbnails, NoThumbnails>) -> (Thumbnails, 
     }
 }
 
-fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, NoThumbnails> {
-    let settings = &shared.settings;
+fn make(worker: &Worker, job: &Job, original: &[u8], steps: &mut Steps) -> Result<Thumbnails, NoThumbnails> {
+    let settings = &worker.settings;
     let bytes = guard(|| Ok(pictures::cost(original, Size::SIDES, settings.max_pixels)?))?;
     let began = Instant::now();
-    let permit = shared.admission.admit(bytes);
+    let permit = worker.admission.admit(bytes);
     steps.admit = began.elapsed();
     let made = guard(|| {
         pictures::thumbnails(original, job.thumbnails, settings.fit, Size::SIDES, settings.max_pixels)
@@ -204,7 +205,7 @@ fn make(shared: &Shared, job: &Job, original: &[u8], steps: &mut Steps) -> Resul
     Ok(thumbnails)
 }
 
-/// A stranger's bytes against a decoder: a panic there is this picture's fault.
+/// Runs a decoder on a stranger's bytes. A panic there is the picture's fault.
 fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Result<T, NoThumbnails> {
     catch_unwind(decoder).map_err(|_| NoThumbnails::Panic)?.map_err(NoThumbnails::Undecodable)
 }

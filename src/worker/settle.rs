@@ -10,16 +10,16 @@ use crate::support::log;
 
 /// How a job ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// Its message is to be deleted.
+pub(crate) enum Settlement {
+    /// Its message will be deleted.
     Done(Receipt),
-    /// Its message is to become visible again in so many seconds.
+    /// Its message will become visible again in so many seconds.
     Later(Receipt, u32),
 }
 
-/// Settles until the last sender is gone. A failure is only logged: the message becomes visible by itself, and the job,
-/// done again, makes the same thumbnails.
-pub fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) {
+/// Settles until the last sender is gone. A failure is only logged: the message becomes visible by itself, and the job makes
+/// the same thumbnails again.
+pub(crate) fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) {
     while let Ok(first) = settlements.recv() {
         let (mut done, mut later) = (Vec::new(), Vec::new());
         let gathered = std::iter::once(first).chain(settlements.try_iter()).take(MAX_BATCH);

@@ -27,7 +27,7 @@ macro_rules! contract {
 macro_rules! store_contract {
     ($name:ident, $make:expr) => {
         contract! { $name: store on $make;
-            checks creates_once puts_again gets_what_was_put gets_no_more_than_asked misses_what_is_not_there
+            creates_once puts_again gets_what_was_put gets_no_more_than_asked misses_what_is_not_there
             deletes one_creates_of_many lists_in_order_and_in_pages
         }
     };
@@ -67,10 +67,6 @@ pub(crate) mod store {
     use image_sharer::domain::store::StoreError;
 
     use super::*;
-
-    pub(crate) fn checks(store: &dyn Store) {
-        store.check().unwrap();
-    }
 
     pub(crate) fn creates_once(store: &dyn Store) {
         let key = original();

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use ::pictures::thumbnail_format;
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::job::Job;
 use image_sharer::domain::store::Store;
@@ -46,7 +45,7 @@ fn originals_that_cannot_be_read() {
     put_unfinished(&store, id(8), b"x");
 
     let mut queued = Vec::new();
-    let mut scan = Scan::new(&store, &thumbnail_format, &shutdown);
+    let mut scan = Scan::new(&store, &shutdown);
     let mut again = |job: &Job| {
         queued.push(job.id());
         Ok(true)
@@ -54,7 +53,7 @@ fn originals_that_cannot_be_read() {
     assert!(scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap());
     assert_eq!((scan.counts.queued, scan.counts.failed, scan.done_to), (2, 7, Some(id(0))));
 
-    let mut scan = Scan::new(&store, &thumbnail_format, &shutdown);
+    let mut scan = Scan::new(&store, &shutdown);
     scan.max_failures = MAX_FAILURES_IN_A_ROW;
     let error = scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains(&id(6).to_string()), "{error}");

@@ -13,7 +13,7 @@ use image_sharer::domain::job::Job;
 use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue};
 use image_sharer::domain::size::Size;
 use image_sharer::domain::store::Key;
-use image_sharer::reconcile::pace::Pace;
+use image_sharer::reconcile::operator::Pace;
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::support::shutdown::Shutdown;
 

@@ -29,7 +29,7 @@ const ECS_HOST: &str = "http://169.254.170.2";
 const AGENT_ADDRESSES: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
 /// The credentials, if one of the two URI variables is set.
-pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
+pub(crate) fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let Some(url) = url(env).transpose() else {
         return Err(Unavailable::absent(format!("neither {RELATIVE_URI} nor {FULL_URI} is set")));
     };

@@ -1,5 +1,5 @@
-//! What the EC2 instance this runs on says of itself, by its metadata service: credentials, region, user data, and whether it
-//! is to end.
+//! The metadata service of the EC2 instance on which this runs: credentials, region, user data, and whether the instance is
+//! about to end.
 //!
 //! Only version 2 is spoken: a token is got by PUT first, which a forged request through a proxy or a page cannot do. EC2 User
 //! Guide, "Use the Instance Metadata Service to access instance metadata".
@@ -79,7 +79,7 @@ impl Session {
         Ok(Session { endpoint, token })
     }
 
-    /// What is at the path, if there is anything.
+    /// The text at the path, or `None` for a 404.
     pub(in crate::aws) fn get(&self, path: &str) -> Result<Option<String>, Failure> {
         let url = format!("{}{path}", self.endpoint);
         let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)], PATIENCE)

@@ -12,17 +12,17 @@ use crate::aws::credentials::{Credentials, Unavailable};
 use crate::domain::failure::Failure;
 use crate::support::env::Env;
 
-/// What makes of a profile's keys, or of a token, other keys. Keys beside it are not those to act with.
+/// Settings that exchange the profile's keys, or a token, for other keys. The keys next to them are not the ones to use.
 const ROLE: [&str; 2] = ["role_arn", "web_identity_token_file"];
 
-/// What may stand in a profile instead of keys.
+/// Settings that a profile may have instead of keys.
 const OTHER_MEANS: [&str; 4] = ["sso_session", "sso_start_url", "login_session", "credential_process"];
 
 /// The settings of one profile, their names in lower case.
 type Profile = HashMap<String, String>;
 
 /// The keys of the profile `AWS_PROFILE`, or of `default`.
-pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
+pub(crate) fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let files = Files::of(env);
     let name = profile_name(env);
     let profiles = [files.read_credentials(name)?, files.read_config(name)?];
@@ -53,7 +53,7 @@ fn unsupported(profile: &str, means: &str) -> Unavailable {
 }
 
 /// Another setting of the profile, if it has it. A file that cannot be read has none; reading its keys will say so.
-pub fn setting(env: &Env, setting: &str) -> Option<String> {
+pub(crate) fn setting(env: &Env, setting: &str) -> Option<String> {
     let files = Files::of(env);
     let name = profile_name(env);
     let profiles = [files.read_config(name), files.read_credentials(name)];
@@ -140,8 +140,8 @@ fn read(path: Option<&str>) -> Result<Vec<(String, Profile)>, Unavailable> {
     }
 }
 
-/// The sections in their order, with repeated ones merged: the later of two settings holds. What is indented more than the
-/// setting before belongs to it (a nested setting, such as those of `s3`) and is passed over.
+/// The sections in their order. Repeated sections are merged, and the later of two settings wins. A line that is indented more
+/// than the setting before is nested in it, as under `s3`, and is skipped.
 fn parse(text: &str) -> Vec<(String, Profile)> {
     let mut sections: Vec<(String, Profile)> = Vec::new();
     let mut current: Option<usize> = None;

@@ -1,8 +1,8 @@
 //! Noticing that the machine is about to be taken away: a spot instance that EC2 wants back, or one that its Auto Scaling group
 //! has no more use for.
 //!
-//! The notice comes up to two minutes before the end. A worker that heeds it takes no new jobs and finishes those in hand; one
-//! that does not loses nothing either, because the jobs of a dead worker become visible again, only later. EC2 User Guide,
+//! The notice comes up to two minutes before the end. The worker then takes no new jobs and finishes those in hand. Without the
+//! notice nothing would be lost either, because the jobs of a dead worker become visible again, only later. EC2 User Guide,
 //! "Spot Instance interruption notices"; EC2 Auto Scaling User Guide, "Retrieve the target lifecycle state".
 
 use std::io;
@@ -21,7 +21,7 @@ use crate::support::shutdown::Shutdown;
 /// As often as AWS recommends.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Failures at the start after which this is not taken for an EC2 instance.
+/// After this many failures at the start the machine is taken to be no EC2 instance.
 const MAX_FAILURES: u32 = 12;
 
 const SPOT: &str = "/latest/meta-data/spot/instance-action";
@@ -78,7 +78,7 @@ fn notice(env: &Env) -> Result<Option<String>, Failure> {
         return Ok(Some(format!("spot interruption: {}", action.trim())));
     }
     let state = session.get(LIFECYCLE)?.unwrap_or_default();
-    // The others are in service, standby, hibernated and the like: the machine goes on, or is going to.
+    // In all other states (in service, standby, hibernated …) the machine goes on, or will go on.
     Ok(state
         .trim()
         .starts_with("Terminated")

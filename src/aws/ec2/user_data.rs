@@ -1,7 +1,7 @@
 //! The settings of a machine that was just started, from its EC2 user data.
 //!
-//! All machines of the service start from one image. Which program one of them is to run, and with what settings, is what the
-//! launch template's user data says, in lines of `NAME=value`:
+//! All machines of the service start from one image. The launch template's user data says which program a machine runs, and with
+//! which settings, in lines of `NAME=value`:
 //!
 //! ```text
 //! ROLE=worker
@@ -26,17 +26,16 @@ use crate::domain::failure::{Cause, Failure};
 use crate::support::env::Env;
 use crate::support::log;
 
-/// How long the metadata service may take to answer. It does as soon as there is a network, which takes some seconds; a
-/// machine that has none after minutes is better looked at than waited for.
+/// How long the metadata service may take to answer. It answers as soon as there is a network, which takes some seconds. If there
+/// is none after minutes, somebody has to look at the machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two attempts, each of which is short.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a machine can be.
 const ROLES: [&str; 2] = ["server", "worker"];
 
-/// Fetches the user data and writes the settings. Says where.
+/// Fetches the user data and writes the settings. Returns the path of the file.
 pub fn write_settings(env: &Env, directory: &Path) -> Result<PathBuf, Failure> {
     let settings = parse(&fetch(env, PATIENCE)?)?;
     let path = directory.join(format!("{}.env", settings.role));
@@ -70,7 +69,7 @@ struct EnvironmentFile {
     text: String,
 }
 
-/// Settings may be secret, so a complaint names the line and shows nothing of it.
+/// Settings may be secret, so an error names the line and shows nothing of it.
 fn parse(user_data: &str) -> Result<EnvironmentFile, Failure> {
     let mut role = None;
     let mut text = String::new();
@@ -110,7 +109,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_uppercase()) && name.bytes().all(rest_of_name)
 }
 
-/// For double quotes, which systemd (systemd.exec(5), "EnvironmentFile=") and a shell read alike.
+/// Escapes a value for double quotes, which systemd (systemd.exec(5), "EnvironmentFile=") and a shell read alike.
 fn escaped(value: &str) -> String {
     let mut escaped = String::new();
     for character in value.chars() {
@@ -122,7 +121,7 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
-/// Whole or not at all, and for the eyes of root.
+/// Writes the file whole or not at all, readable for root only.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("new");
     let mut options = OpenOptions::new();

@@ -15,7 +15,8 @@ use crate::aws::error::xml_element;
 use crate::aws::sign;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::image_id::ImageId;
-use crate::domain::store::{Key, Listed, StoreError};
+use crate::domain::key::Key;
+use crate::domain::store::{Listed, StoreError};
 use crate::support::dates;
 
 /// The most bytes of an answer. A thousand keys of ours take 350 KB; a stranger's may have 1024 bytes, each escaped as six.
@@ -31,8 +32,14 @@ pub(super) struct Pages {
     from: Option<String>,
 }
 
-/// What a page says: the objects that are ours, and if there are more pages, the token for the next.
-type Page = (Vec<Listed>, Option<String>);
+/// What a page says.
+#[derive(Debug)]
+struct ListedPage {
+    /// The objects that are ours.
+    objects: Vec<Listed>,
+    /// The token for the next page, if there is one.
+    next: Option<String>,
+}
 
 impl Pages {
     /// From the first image after `after` on.
@@ -48,7 +55,7 @@ impl Pages {
         Pages { client, bucket, base_url, page, from: Some(from) }
     }
 
-    fn fetch(&self, from: &str) -> Result<Page, StoreError> {
+    fn fetch(&self, from: &str) -> Result<ListedPage, StoreError> {
         let query = format!("&max-keys={}{from}", self.page);
         let call = call(&self.bucket, &self.base_url, &query);
         let reply = self.client.call(&call).map_err(failed)?;
@@ -64,11 +71,11 @@ impl Iterator for Pages {
 
     fn next(&mut self) -> Option<Self::Item> {
         let from = self.from.take()?;
-        let (objects, token) = match self.fetch(&from) {
+        let ListedPage { objects, next } = match self.fetch(&from) {
             Ok(page) => page,
             Err(error) => return Some(Err(error)),
         };
-        self.from = token.map(|token| format!("&continuation-token={}", percent_encode(&token)));
+        self.from = next.map(|token| format!("&continuation-token={}", percent_encode(&token)));
         if self.from.as_deref() == Some(from.as_str()) {
             self.from = None;
             let what = format!("S3 ListObjectsV2 {}: the next page would be the same again", self.bucket);
@@ -95,8 +102,8 @@ pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'static
     }
 }
 
-/// Reads a ListBucketResult, or says what is wrong with it.
-fn read(body: &[u8]) -> Result<Page, String> {
+/// Reads a ListBucketResult.
+fn read(body: &[u8]) -> Result<ListedPage, String> {
     let text = String::from_utf8_lossy(body);
     if !text.contains("<ListBucketResult") || !text.trim_end().ends_with("</ListBucketResult>") {
         return Err("it is no whole ListBucketResult".to_string());
@@ -112,16 +119,17 @@ fn read(body: &[u8]) -> Result<Page, String> {
         objects.push(Listed { key, modified });
     }
     match xml_element(&text, "IsTruncated").as_deref() {
-        Some("false") => Ok((objects, None)),
+        Some("false") => Ok(ListedPage { objects, next: None }),
         Some("true") => {
             let token = xml_element(&text, "NextContinuationToken").filter(|token| !token.is_empty());
-            Ok((objects, Some(token.ok_or("it is truncated and has no NextContinuationToken")?)))
+            let next = Some(token.ok_or("it is truncated and has no NextContinuationToken")?);
+            Ok(ListedPage { objects, next })
         }
         _ => Err("IsTruncated is neither true nor false".to_string()),
     }
 }
 
-/// All but what RFC 3986 calls unreserved.
+/// Encodes all characters but the unreserved ones of RFC 3986.
 fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,5 +1,5 @@
-//! A listener for Prometheus, which comes by every few seconds: one connection at a time, and each has little time. So
-//! whoever connects to it, by mistake or not, costs a thread that waits and a few kilobytes.
+//! A listener for Prometheus, which asks every few seconds. It serves one connection at a time, and each has little time. So a
+//! stranger's connection costs no more than a waiting thread and a few kilobytes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::support::log;
 
-/// From the connection to the end of its answer. It is also how long one that says nothing keeps another waiting.
+/// From the connection to the end of its answer. A connection that says nothing keeps the next one waiting this long.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest head. Prometheus sends some 300 bytes.
 const MAX_HEAD_BYTES: usize = 4096;
 
-/// After a failure to accept, such as for want of descriptors.
+/// After a failure to accept, for example because there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers with `page` for as long as the process lives.
 pub(super) fn serve(listener: &TcpListener, page: impl Fn() -> String) {
     loop {
         match listener.accept() {
-            // A client that is too slow or gone asks again, and there is nothing to tell anybody.
+            // A client that was too slow asks again, so a failure is not worth a line.
             Ok((stream, _)) => drop(answer(&Timed { stream, deadline: Instant::now() + TIMEOUT }, &page)),
             Err(error) => {
                 log::warn("metrics_accept_failed", &[("error", &error)]);

@@ -76,7 +76,7 @@ fn an_error_says_what_it_was_about_and_is_the_end() {
 fn keys_that_are_not_ours_are_skipped() {
     let whole = "<IsTruncated>false</IsTruncated>";
     let keys = ["a/b", "&lt;Key&gt;", "x&#x1;y", "", &format!("{ID}/huge.jpg"), &format!("{ID}/small.png")];
-    let (objects, token) = read(answer(&keys.map(object), whole).as_bytes()).unwrap();
+    let ListedPage { objects, next: token } = read(answer(&keys.map(object), whole).as_bytes()).unwrap();
     assert_eq!(objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>(), [keys[5]]);
     assert_eq!(token, None);
 }
@@ -108,7 +108,7 @@ fn fuzz_of_an_answer() {
     let seeds =
         [answer(&objects, more).into_bytes(), answer(&[], "<IsTruncated>false</IsTruncated>").into_bytes()];
     samples::mutate::run("listing", &seeds, |bytes| {
-        if let Ok((objects, token)) = read(bytes) {
+        if let Ok(ListedPage { objects, next: token }) = read(bytes) {
             assert!(objects.len() <= bytes.len() && token.is_none_or(|token| !token.is_empty()));
         }
     });

@@ -1,12 +1,34 @@
-//! What an operator sees while a scan is under way: one line that is written over and over on a terminal, and now and then a
-//! line of the log elsewhere.
+//! What an operator's run needs besides the scan: a pace, because jobs that are queued again must not drown those of live
+//! uploads, and something to look at. On a terminal that is one line, written over and over; elsewhere it is a line of the log
+//! now and then.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::Counts;
 use crate::support::log;
+
+/// Says when the next job may be queued.
+pub struct Pace {
+    interval: Duration,
+    next: Option<Instant>,
+}
+
+impl Pace {
+    /// `per_second` jobs, evenly spaced.
+    pub fn new(per_second: NonZeroU32) -> Pace {
+        Pace { interval: Duration::from_secs(1) / per_second.get(), next: None }
+    }
+
+    /// How long to wait before the next job, when `count` have just been queued. Time that passed unused is not made up for.
+    pub fn rest(&mut self, count: u32, now: Instant) -> Duration {
+        let next = self.next.map_or(now, |next| next.max(now)) + self.interval * count;
+        self.next = Some(next);
+        next - now
+    }
+}
 
 /// On a terminal: often enough to look alive.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
@@ -14,7 +36,6 @@ const TERMINAL_INTERVAL: Duration = Duration::from_millis(200);
 /// In a log: 360 lines an hour.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// When something was last shown.
 pub struct Progress {
     on_terminal: bool,
     shown: Instant,
@@ -65,6 +86,19 @@ fn line(counts: &Counts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evenly_and_without_catching_up() {
+        let mut pace = Pace::new(NonZeroU32::new(4).unwrap());
+        let start = Instant::now();
+        let mut rest_at = |count, ms| pace.rest(count, start + Duration::from_millis(ms)).as_millis();
+        assert_eq!(rest_at(1, 0), 250);
+        assert_eq!(rest_at(1, 100), 400, "those before are counted");
+        assert_eq!(rest_at(0, 100), 400);
+        assert_eq!(rest_at(1, 60_000), 250, "a minute without any is no right to 240");
+        assert_eq!(rest_at(10, 60_250), 2_500, "ten went together");
+        assert_eq!(rest_at(0, 70_000), 0);
+    }
 
     #[test]
     fn a_line_for_a_terminal() {
