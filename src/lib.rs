@@ -24,14 +24,14 @@
 //!    meanwhile by a [`heartbeat`](worker::heartbeat), and settled: deleted, or given back.
 //! 4. [`reconcile`] finds jobs that were lost, from originals that lack thumbnails: at each start of `server --local`, and when
 //!    an operator runs `worker --reconcile`. Its [`redrive`](reconcile::redrive) moves dead letters back.
-//! 5. [`local`] is a store in a directory, and a queue in memory. [`aws`] is a store on S3 and a queue on SQS, without the AWS
-//!    SDK: [`sign`](aws::sign) and [`credentials`](aws::credentials) are what it takes. [`ec2`](aws::ec2) is what only a machine
-//!    at EC2 has.
-//! 6. [`support`] is what all of these stand on: settings ([`config`](support::config), [`env`](mod@support::env)), the
-//!    [`log`](support::log), [`metrics`](support::metrics), and how a program [stops](support::shutdown).
+//! 5. [`local`] is a store in a directory, and a queue in memory. [`aws`] is a store on S3 and a queue on SQS.
+//!    [`ec2`](aws::ec2) is what only a machine at EC2 has.
+//! 6. [`support`] is what all of these stand on: the settings ([`config`](support::config)), the [`log`](support::log),
+//!    [`metrics`](support::metrics), and how a program [stops](support::shutdown).
 //!
 //! The server, the worker, `local` and `aws` depend on the domain and not on each other. The programs in `src/bin` put them
-//! together. What a picture is, and how it is scaled, is the crate `pictures`.
+//! together. What a picture is, and how it is scaled, is the crate `pictures`. What it takes to call AWS without an SDK
+//! (signatures, retries, credentials) is the crate `aws_client`.
 
 // The service's docs are for those who read its code, so they are built with the private items and may link to them.
 #![allow(rustdoc::private_intra_doc_links)]

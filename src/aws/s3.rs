@@ -9,9 +9,10 @@ mod listing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::aws::client::{AwsCall, CALL_BUDGET, Client, Reply};
-use crate::aws::error::{AttemptError, AwsError};
-use crate::aws::{Aws, endpoint, sign};
+use aws_client::error::{AttemptError, AwsError};
+use aws_client::{AwsCall, Client, Reply, endpoint, sign};
+
+use crate::aws::Aws;
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
 use crate::domain::key::Key;
@@ -21,11 +22,11 @@ use crate::support::log;
 /// Carries a random number that is new for every `create`, by which it knows its own object again.
 const UPLOAD_HEADER: &str = "x-amz-meta-upload";
 
-/// The most bytes of an answer that is not an object.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
 /// How long a failed `create` tries to delete an object that it may have stored. Its caller has waited for 8 s already.
 const TAKE_BACK_BUDGET: Duration = Duration::from_secs(2);
+
+/// Names the bucket; see [`Config`](crate::support::config::Config).
+const BUCKET_SETTING: &str = "IMAGES_BUCKET";
 
 pub struct S3Store {
     client: Arc<Client>,
@@ -59,14 +60,10 @@ impl S3Store {
             service: sign::S3,
             operation,
             target: format!("{}/{key}", self.bucket),
+            target_setting: BUCKET_SETTING,
             method,
             url: format!("{}/{key}", self.base_url),
-            headers: Vec::new(),
-            body: &[],
-            max_bytes: MAX_ANSWER_BYTES,
-            content_type: None,
-            wait: Duration::ZERO,
-            budget: CALL_BUDGET,
+            ..AwsCall::default()
         }
     }
 
@@ -172,10 +169,11 @@ fn code(error: &AwsError) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use aws_client::env::Env;
+    use samples::loopback::{Loopback, answer, ok};
+
     use super::*;
-    use crate::aws::loopback::{Loopback, answer, ok};
     use crate::domain::format::Format;
-    use crate::support::env::Env;
 
     fn store(variables: &[(&str, &str)], bucket: &str) -> Result<S3Store, Failure> {
         let keys = [("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "hush")];
@@ -215,6 +213,7 @@ mod tests {
             "\r\ncontent-type: image/png\r\n",
             "\r\ncache-control: public, max-age=31536000, immutable\r\n",
             "\r\nif-none-match: *\r\n",
+            "\r\nuser-agent: my-little-image-sharer/",
             "\r\nx-amz-meta-upload: ",
             "SignedHeaders=cache-control;content-type;host;if-none-match;x-amz-content-sha256;x-amz-date;x-amz-meta-upload,",
         ] {
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_a_failed_create_may_have_stored_is_taken_back() {
-        const MAX_ATTEMPTS: usize = crate::aws::retry::MAX_ATTEMPTS as usize;
+        const MAX_ATTEMPTS: usize = aws_client::MAX_ATTEMPTS as usize;
         for failure in [String::new(), answer("503 X", &[], "")] {
             let failures = (0..MAX_ATTEMPTS).map(|_| failure.clone());
             let server = Loopback::answering(failures.chain([answer("204 X", &[], "")]).collect());

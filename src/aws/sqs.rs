@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_client::{AwsCall, CALL_BUDGET, Client, endpoint, env, next_delay, sign};
 use serde_json::{Value, json};
 
-use crate::aws::client::{self, AwsCall, CALL_BUDGET, Client};
-use crate::aws::{Aws, endpoint, retry, sign};
+use crate::aws::Aws;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
 use crate::domain::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
-use crate::support::env;
 use crate::support::log;
 
 /// The longest long poll that SQS knows, in seconds.
@@ -108,6 +107,7 @@ impl SqsQueue {
             service: sign::SQS,
             operation,
             target: self.queue_url.clone(),
+            target_setting: "JOBS_QUEUE_URL",
             method: "POST",
             url: format!("{}/", self.endpoint),
             headers: vec![
@@ -116,9 +116,9 @@ impl SqsQueue {
             ],
             body: request.to_string().as_bytes(),
             max_bytes: MAX_ANSWER_BYTES,
-            content_type: None,
             wait,
             budget,
+            ..AwsCall::default()
         });
         let body = reply.map_err(|error| QueueError::Failed(error.into()))?.body;
         serde_json::from_slice(&body).map_err(|e| self.unreadable(operation, &format!("not JSON: {e}")))
@@ -174,7 +174,7 @@ impl SqsQueue {
             if entries.is_empty() || attempts == BATCH_ATTEMPTS {
                 return result.and(self.all_done(operation, &to_retry, size));
             }
-            delay = retry::next_delay(delay, client::random());
+            delay = next_delay(delay);
             thread::sleep(delay);
         }
     }

@@ -2,11 +2,12 @@
 
 pub mod config;
 pub(crate) mod counter;
-pub mod dates;
 pub mod descriptors;
-pub mod env;
 pub mod log;
 pub mod metrics;
 pub mod program;
 pub(crate) mod secret;
 pub mod shutdown;
+
+// The environment and the times are the AWS client's, which reads them too.
+pub use aws_client::{dates, env};

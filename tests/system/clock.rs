@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use image_sharer::aws::sign::{self, Signable};
+use aws_client::sign::{self, Signable};
 use image_sharer::support::dates;
 
 use crate::engine::{REGION, user_with};

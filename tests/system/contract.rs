@@ -32,7 +32,7 @@ fn aws_queue() -> Box<QueueUnderTest> {
 /// The engine is also an instance metadata service, which hands out keys that it then does not know.
 #[test]
 fn credentials_and_region_of_the_instance() {
-    use image_sharer::aws::credentials::{self, imds};
+    use aws_client::credentials::{self, imds};
     let variables =
         [("AWS_EC2_METADATA_SERVICE_ENDPOINT", engine().endpoint.as_str()), ("HOME", "/nonexistent")];
     let env = variables.into_iter().collect();

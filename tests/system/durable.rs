@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use image_sharer::aws::credentials::Credentials;
+use aws_client::credentials::Credentials;
 
 use crate::engine::{Engine, installed};
 use crate::kept::Kept;

@@ -14,9 +14,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use image_sharer::aws::credentials::Credentials;
-use image_sharer::aws::error::xml_element;
-use image_sharer::aws::sign::{self, Signable};
+use aws_client::credentials::Credentials;
+use aws_client::sign::{self, Signable};
+use aws_client::xml_element;
 use image_sharer::domain::queue::MAX_RECEIVES;
 use image_sharer::support::dates;
 use image_sharer::support::env::Env;

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use image_sharer::aws::credentials::Credentials;
+use aws_client::credentials::Credentials;
 
 use crate::audit::Audit;
 use crate::engine::engine;

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use image_sharer::aws::credentials::Credentials;
+use aws_client::credentials::Credentials;
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
 use image_sharer::domain::store::Store;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use image_sharer::aws::credentials::Credentials;
+use aws_client::credentials::Credentials;
 use image_sharer::support::dates;
 use serde_json::json;
 

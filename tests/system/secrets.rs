@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Output;
 use std::time::Duration;
 
-use image_sharer::aws::credentials::Credentials;
+use aws_client::credentials::Credentials;
 
 use crate::audit::Audit;
 use crate::engine::engine;

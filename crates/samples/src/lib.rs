@@ -1,4 +1,4 @@
-//! What the tests of all crates share: one factory of test pictures, and mutations of any bytes.
+//! What the tests of all crates share: one factory of test pictures, mutations of any bytes, and a server with a script.
 //!
 //! Pictures are made here, so that each says what is in it. They are bytes, and this crate knows none of ours.
 
@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod largest;
+pub mod loopback;
 pub mod mutate;
 pub mod pictures;
 pub mod seeds;

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::aws::credentials::Unavailable;
-use crate::aws::credentials::imds::Session;
-use crate::domain::failure::Failure;
-use crate::support::env::Env;
+use aws_client::credentials::Unavailable;
+use aws_client::credentials::imds::Session;
+use aws_client::env::Env;
+use aws_client::error::Error;
+
 use crate::support::log;
 use crate::support::shutdown::Shutdown;
 
@@ -72,7 +73,7 @@ fn wait_for_notice(env: &Env, shutdown: &Shutdown, poll: Duration) -> Option<Str
     }
 }
 
-fn notice(env: &Env) -> Result<Option<String>, Failure> {
+fn notice(env: &Env) -> Result<Option<String>, Error> {
     let session = Session::start(env).map_err(Unavailable::into_reason)?;
     if let Some(action) = session.get(SPOT)? {
         return Ok(Some(format!("spot interruption: {}", action.trim())));
@@ -87,8 +88,9 @@ fn notice(env: &Env) -> Result<Option<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use samples::loopback::{Loopback, ok};
+
     use super::*;
-    use crate::aws::loopback::{Loopback, ok};
 
     fn nothing() -> String {
         "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".to_string()

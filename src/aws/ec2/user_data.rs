@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::aws::credentials::Unavailable;
-use crate::aws::credentials::imds::Session;
+use aws_client::credentials::Unavailable;
+use aws_client::credentials::imds::Session;
+use aws_client::env::Env;
+
 use crate::domain::failure::{Cause, Failure};
-use crate::support::env::Env;
 use crate::support::log;
 
 /// How long the metadata service may take to answer. It answers as soon as there is a network, which takes some seconds. If there
@@ -55,7 +56,7 @@ fn fetch(env: &Env, patience: Duration) -> Result<String, Failure> {
                      a line each",
                 ));
             }
-            Err(reason) if Instant::now() >= deadline => return Err(reason),
+            Err(reason) if Instant::now() >= deadline => return Err(reason.into()),
             Err(reason) => log::warn("no_user_data_yet", &[("reason", &reason)]),
         }
         thread::sleep(PAUSE);
@@ -132,8 +133,9 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use samples::loopback::{Loopback, ok};
+
     use super::*;
-    use crate::aws::loopback::{Loopback, ok};
 
     #[test]
     fn lines_become_an_environment_file() {

@@ -7,17 +7,14 @@
 //! no key, whoever chose it, can look like an element, and a key of ours has no character that is written in two ways.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::failed;
-use crate::aws::client::{AwsCall, CALL_BUDGET, Client};
-use crate::aws::error::xml_element;
-use crate::aws::sign;
+use aws_client::{AwsCall, Client, dates, sign, xml_element};
+
+use super::{BUCKET_SETTING, failed};
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::image_id::ImageId;
 use crate::domain::key::Key;
 use crate::domain::store::{Listed, StoreError};
-use crate::support::dates;
 
 /// The most bytes of an answer. A thousand keys of ours take 350 KB; a stranger's may have 1024 bytes, each escaped as six.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
@@ -91,14 +88,10 @@ pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'static
         service: sign::S3,
         operation: "S3 ListObjectsV2",
         target: bucket.to_string(),
-        method: "GET",
+        target_setting: BUCKET_SETTING,
         url: format!("{base_url}/?list-type=2{query}"),
-        headers: Vec::new(),
-        body: &[],
         max_bytes: MAX_ANSWER_BYTES,
-        content_type: None,
-        wait: Duration::ZERO,
-        budget: CALL_BUDGET,
+        ..AwsCall::default()
     }
 }
 

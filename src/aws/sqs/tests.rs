@@ -1,8 +1,9 @@
 //! What is asked of SQS, and what becomes of its answers.
 
+use aws_client::env::Env;
+use samples::loopback::{Loopback, answer, ok};
+
 use super::*;
-use crate::aws::loopback::{Loopback, answer, ok};
-use crate::support::env::Env;
 
 const URL: &str = "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs";
 
@@ -75,7 +76,7 @@ fn answers_that_cannot_be_read() {
     for body in ["", "[", "<html>"] {
         let server = Loopback::answering(vec![ok(body), ok("{}")]);
         assert!(on(&server).receive(1, Duration::ZERO).is_ok(), "it is asked for again");
-        let server = Loopback::answering((0..retry::MAX_ATTEMPTS).map(|_| ok(body)).collect());
+        let server = Loopback::answering((0..aws_client::MAX_ATTEMPTS).map(|_| ok(body)).collect());
         let error = on(&server).receive(1, Duration::ZERO).unwrap_err().to_string();
         assert!(error.contains("no answer of the service") && error.contains(URL), "{error}");
     }

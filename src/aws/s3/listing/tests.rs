@@ -1,11 +1,12 @@
 //! What a listing asks for, and what it makes of answers, whoever they are from.
 
+use aws_client::env::Env;
+use samples::loopback::{Loopback, ok};
+
 use super::*;
 use crate::aws::Aws;
-use crate::aws::loopback::{Loopback, ok};
 use crate::aws::s3::S3Store;
 use crate::domain::store::Store;
-use crate::support::env::Env;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 

@@ -5,18 +5,19 @@
 
 use std::time::Duration;
 
-use crate::aws::error::{AttemptError, ErrorAnswer};
+use crate::answer::ErrorAnswer;
+use crate::error::AttemptError;
 
 /// The most attempts of one call. With the delays below the fifth comes after a second or two. By then a service that sheds
 /// load has recovered, or it is down for longer than a client will wait.
-pub(crate) const MAX_ATTEMPTS: u32 = 5;
+pub const MAX_ATTEMPTS: u32 = 5;
 
 /// The shortest delay before a retry: what a load balancer takes to notice that a host is gone.
 pub(crate) const MIN_DELAY: Duration = Duration::from_millis(100);
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Make the call again, after a delay.
     Retry,
     /// Set the clock by the answer's `Date` and make the call again.
@@ -99,7 +100,7 @@ pub(crate) fn next_delay(previous: Duration, random: f64) -> Duration {
 mod tests {
     use std::time::SystemTime;
 
-    use crate::domain::failure::{Cause, Failure};
+    use crate::error::{Error, ErrorKind};
 
     use super::*;
 
@@ -161,17 +162,17 @@ mod tests {
     fn what_got_no_answer() {
         let tried = Tried { attempts: 1, ..Tried::default() };
         assert_eq!(
-            decide(&AttemptError::Lost(Failure::new(Cause::Unreachable, "reset")), tried),
+            decide(&AttemptError::Lost(Error::new(ErrorKind::Unreachable, "reset")), tried),
             Decision::Retry
         );
         assert_eq!(decide(&AttemptError::TooLarge { max_bytes: 1 }, tried), Decision::GiveUp);
         assert_eq!(
-            decide(&AttemptError::NotSent(Failure::new(Cause::Refused, "no credentials")), tried),
+            decide(&AttemptError::NotSent(Error::new(ErrorKind::Refused, "no credentials")), tried),
             Decision::GiveUp
         );
         let last = Tried { attempts: MAX_ATTEMPTS, ..tried };
         assert_eq!(
-            decide(&AttemptError::Lost(Failure::new(Cause::Unreachable, "reset")), last),
+            decide(&AttemptError::Lost(Error::new(ErrorKind::Unreachable, "reset")), last),
             Decision::GiveUp
         );
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use ureq::http::Uri;
 
-use crate::aws::credentials::{Credentials, Unavailable};
-use crate::aws::metadata::{self, Patience};
-use crate::domain::failure::{Cause, Failure};
-use crate::support::env::{self, Env};
+use crate::credentials::{Credentials, Unavailable};
+use crate::env::{self, Env};
+use crate::error::{Error, ErrorKind};
+use crate::metadata::{self, Patience};
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -36,22 +36,22 @@ pub(crate) fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     url.and_then(|url| fetch(env, &url)).map_err(Unavailable::Broken)
 }
 
-fn fetch(env: &Env, url: &str) -> Result<Credentials, Failure> {
+fn fetch(env: &Env, url: &str) -> Result<Credentials, Error> {
     let token = authorization_token(env)?;
     let headers: Vec<_> = token.iter().map(|token| ("authorization", token.as_str())).collect();
     let answer = metadata::request("GET", url, &headers, PATIENCE)
-        .map_err(|e| metadata::failure(e).about(format!("GET {url}")))?;
+        .map_err(|e| Error::of_ureq(e).about(format!("GET {url}")))?;
     if answer.status != 200 {
-        return Err(Failure::new(Cause::Refused, format!("GET {url}: {}", answer.status)));
+        return Err(Error::new(ErrorKind::Refused, format!("GET {url}: {}", answer.status)));
     }
     metadata::credentials_from_json(&answer.text).map_err(|e| e.about(format!("GET {url}")))
 }
 
-fn url(env: &Env) -> Result<Option<String>, Failure> {
+fn url(env: &Env) -> Result<Option<String>, Error> {
     if let Some(path) = env.get(RELATIVE_URI) {
         if !path.starts_with('/') {
             let text = format!("{RELATIVE_URI} is {path}, but it must begin with /");
-            return Err(Failure::new(Cause::Refused, text));
+            return Err(Error::new(ErrorKind::Refused, text));
         }
         return Ok(Some(format!("{ECS_HOST}{path}")));
     }
@@ -62,7 +62,7 @@ fn url(env: &Env) -> Result<Option<String>, Failure> {
             env::shown(url),
             AGENT_ADDRESSES.join(", ")
         );
-        return Err(Failure::new(Cause::Refused, text));
+        return Err(Error::new(ErrorKind::Refused, text));
     }
     Ok(Some(url.to_string()))
 }
@@ -85,11 +85,11 @@ fn may_be_asked(url: &str) -> bool {
 }
 
 /// The file is read every time: the agent replaces it.
-fn authorization_token(env: &Env) -> Result<Option<String>, Failure> {
+fn authorization_token(env: &Env) -> Result<Option<String>, Error> {
     let token = match env.get(TOKEN_FILE) {
         Some(path) => {
             let token =
-                fs::read_to_string(path).map_err(|e| Failure::of_io(format!("{TOKEN_FILE} is {path}"), e))?;
+                fs::read_to_string(path).map_err(|e| Error::of_io(format!("{TOKEN_FILE} is {path}"), e))?;
             Some(token.trim().to_string())
         }
         None => env.get(TOKEN).map(str::to_string),
@@ -98,7 +98,7 @@ fn authorization_token(env: &Env) -> Result<Option<String>, Failure> {
         Some(token) if !token.bytes().all(|b| (b' '..=b'~').contains(&b)) => {
             let text =
                 format!("the token of {TOKEN_FILE} or {TOKEN} has characters that no header can carry");
-            Err(Failure::new(Cause::Refused, text))
+            Err(Error::new(ErrorKind::Refused, text))
         }
         token => Ok(token),
     }
@@ -107,7 +107,7 @@ fn authorization_token(env: &Env) -> Result<Option<String>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::loopback::{Loopback, ok};
+    use samples::loopback::{Loopback, ok};
 
     const CREDENTIALS: &str = r#"{"RoleArn":"r","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"tok",
         "Expiration":"2030-01-01T00:00:00Z"}"#;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::{AttemptError, AwsError, Error};
 
 #[test]
 fn an_s3_error() {
@@ -55,8 +56,8 @@ fn an_error_says_all_and_what_to_do() {
         "S3 ListObjectsV2 images: 403 SignatureDoesNotMatch: It does not match, request id R1. \
          Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id"
     );
-    assert_eq!(error.cause(), Cause::Refused);
-    error.last = AttemptError::Lost(Failure::new(Cause::Unreachable, "connection reset"));
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    error.last = AttemptError::Lost(Error::new(ErrorKind::Unreachable, "connection reset"));
     error.attempts = 4;
     assert_eq!(error.to_string(), "S3 ListObjectsV2 images: no answer: connection reset (4 attempts)");
 }
@@ -104,19 +105,19 @@ fn a_page_from_something_else_is_cut_to_one_line() {
 }
 
 #[test]
-fn causes_of_answers() {
-    for (status, code, cause) in [
-        (503, "SlowDown", Cause::Throttled),
-        (400, "ThrottlingException", Cause::Throttled),
-        (429, "", Cause::Throttled),
-        (403, "AccessDenied", Cause::Refused),
-        (301, "PermanentRedirect", Cause::Refused),
-        (400, "RequestTimeout", Cause::TimedOut),
-        (503, "ServiceUnavailable", Cause::Unreachable),
-        (500, "InternalError", Cause::Unreachable),
+fn kinds_of_answers() {
+    for (status, code, kind) in [
+        (503, "SlowDown", ErrorKind::Throttled),
+        (400, "ThrottlingException", ErrorKind::Throttled),
+        (429, "", ErrorKind::Throttled),
+        (403, "AccessDenied", ErrorKind::Refused),
+        (301, "PermanentRedirect", ErrorKind::Refused),
+        (400, "RequestTimeout", ErrorKind::TimedOut),
+        (503, "ServiceUnavailable", ErrorKind::Unreachable),
+        (500, "InternalError", ErrorKind::Unreachable),
     ] {
         let answer = ErrorAnswer { status, code: code.to_string(), ..ErrorAnswer::default() };
-        assert_eq!(answer.cause(), cause, "{status} {code}");
+        assert_eq!(answer.kind(), kind, "{status} {code}");
     }
 }
 

@@ -12,13 +12,13 @@ mod cache;
 mod container;
 mod environment;
 pub mod imds;
-pub(super) mod profile;
+pub(crate) mod profile;
 
-pub(super) use cache::CredentialCache;
+pub(crate) use cache::CredentialCache;
 pub use cache::REFRESH_EARLY;
 
-use crate::domain::failure::{Cause, Failure};
-use crate::support::env::Env;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
 
 /// An access key.
 #[derive(Clone, PartialEq, Eq)]
@@ -63,31 +63,31 @@ impl fmt::Debug for Credentials {
 #[derive(Clone, Debug)]
 pub enum Unavailable {
     /// No setting points to this place. The next place is tried. The text says what is missing.
-    Absent(Failure),
+    Absent(Error),
     /// A setting points to this place, but it does not work. The next place is not tried: its credentials could be those of
     /// somebody else.
-    Broken(Failure),
+    Broken(Error),
 }
 
 impl Unavailable {
     /// For callers to whom the difference does not matter.
-    pub fn into_reason(self) -> Failure {
+    pub fn into_reason(self) -> Error {
         match self {
             Unavailable::Absent(reason) | Unavailable::Broken(reason) => reason,
         }
     }
 
     fn absent(text: impl Into<String>) -> Unavailable {
-        Unavailable::Absent(Failure::new(Cause::Refused, text))
+        Unavailable::Absent(Error::new(ErrorKind::Refused, text))
     }
 
     fn broken(text: impl Into<String>) -> Unavailable {
-        Unavailable::Broken(Failure::new(Cause::Refused, text))
+        Unavailable::Broken(Error::new(ErrorKind::Refused, text))
     }
 }
 
 /// Looks in all the places.
-pub fn find(env: &Env) -> Result<Credentials, Failure> {
+pub fn find(env: &Env) -> Result<Credentials, Error> {
     type Place = fn(&Env) -> Result<Credentials, Unavailable>;
     let places: [Place; 5] = [
         environment::credentials,
@@ -108,7 +108,7 @@ pub fn find(env: &Env) -> Result<Credentials, Failure> {
         "no AWS credentials: {}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the instance or container a role",
         absent.join("; ")
     );
-    Err(Failure::new(Cause::Refused, text))
+    Err(Error::new(ErrorKind::Refused, text))
 }
 
 #[cfg(test)]

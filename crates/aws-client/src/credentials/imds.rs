@@ -6,11 +6,10 @@
 
 use std::time::Duration;
 
-use crate::aws::client::cause_of;
-use crate::aws::credentials::{Credentials, Unavailable};
-use crate::aws::metadata::{self, Patience};
-use crate::domain::failure::{Cause, Failure};
-use crate::support::env::Env;
+use crate::credentials::{Credentials, Unavailable};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::metadata::{self, Patience};
 
 const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
@@ -24,7 +23,7 @@ const PATIENCE: Patience = Patience { timeout: Duration::from_secs(1), attempts:
 const TOKEN_TTL_SECONDS: &str = "60";
 
 /// The credentials of the instance's role.
-pub fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
+pub(crate) fn credentials(env: &Env) -> Result<Credentials, Unavailable> {
     let session = Session::start(env)?;
     let roles =
         session.require("/latest/meta-data/iam/security-credentials/").map_err(Unavailable::Absent)?;
@@ -47,13 +46,13 @@ pub fn region(env: &Env) -> Result<String, Unavailable> {
 }
 
 /// A token, and where it is good.
-pub(in crate::aws) struct Session {
+pub struct Session {
     endpoint: String,
     token: String,
 }
 
 impl Session {
-    pub(in crate::aws) fn start(env: &Env) -> Result<Session, Unavailable> {
+    pub fn start(env: &Env) -> Result<Session, Unavailable> {
         if env.get(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(Unavailable::absent(format!("instance metadata is off by {DISABLED}")));
         }
@@ -70,7 +69,7 @@ impl Session {
                 _ => "",
             };
             let text = format!("no instance metadata from PUT {url}: {e}{hint}");
-            Unavailable::Absent(Failure::caused_by(cause_of(&e), text, e))
+            Unavailable::Absent(Error::caused_by(ErrorKind::of_ureq(&e), text, e))
         })?;
         let token = answer.text.trim().to_string();
         if answer.status != 200 || token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
@@ -80,21 +79,21 @@ impl Session {
     }
 
     /// The text at the path, or `None` for a 404.
-    pub(in crate::aws) fn get(&self, path: &str) -> Result<Option<String>, Failure> {
+    pub fn get(&self, path: &str) -> Result<Option<String>, Error> {
         let url = format!("{}{path}", self.endpoint);
         let answer = metadata::request("GET", &url, &[("x-aws-ec2-metadata-token", &self.token)], PATIENCE)
-            .map_err(|e| metadata::failure(e).about(format!("GET {url}")))?;
+            .map_err(|e| Error::of_ureq(e).about(format!("GET {url}")))?;
         match answer.status {
             200 => Ok(Some(answer.text)),
             404 => Ok(None),
-            status => Err(Failure::new(Cause::Other, format!("GET {url}: {status}"))),
+            status => Err(Error::new(ErrorKind::Other, format!("GET {url}: {status}"))),
         }
     }
 
-    fn require(&self, path: &str) -> Result<String, Failure> {
+    fn require(&self, path: &str) -> Result<String, Error> {
         let missing = || {
             let text = format!("the instance metadata has no {path}: has the instance a role?");
-            Failure::new(Cause::Refused, text)
+            Error::new(ErrorKind::Refused, text)
         };
         self.get(path)?.ok_or_else(missing)
     }
@@ -105,7 +104,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::aws::loopback::{Loopback, ok};
+    use samples::loopback::{Loopback, ok};
 
     const CREDENTIALS: &str = r#"{"Code":"Success","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"tok",
         "Expiration":"2030-01-01T00:00:00Z"}"#;

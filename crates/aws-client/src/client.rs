@@ -5,6 +5,7 @@
 //! size of an answer.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,14 +16,15 @@ use ureq::http::{HeaderMap, Request, Response};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body};
 
-use crate::aws::credentials::{CredentialCache, Credentials};
-use crate::aws::error::{self, AttemptError, AwsError, ErrorAnswer};
-use crate::aws::resolve::HostResolver;
-use crate::aws::retry::{self, Decision, Tried};
-use crate::aws::sign::{self, Signable};
-use crate::domain::failure::{Cause, Failure};
-use crate::support::dates;
-use crate::support::log;
+use crate::answer::{self, ErrorAnswer};
+use crate::credentials::{self, CredentialCache, Credentials};
+use crate::dates;
+use crate::env::Env;
+use crate::error::{AttemptError, AwsError, Error, ErrorKind};
+use crate::event::{Event, Observer};
+use crate::resolve::HostResolver;
+use crate::retry::{self, Decision, Tried};
+use crate::sign::{self, Signable};
 
 /// How long connecting may take, TLS included. Within AWS it takes milliseconds. After 2 s packets are being lost, and another
 /// attempt, perhaps to another address, is more likely to succeed.
@@ -30,7 +32,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a call may take with all its attempts, besides its own wait: 8 s, two attempts of 4. 1 MiB passes in 4 s at
 /// 2 Mbit/s. An upload makes four calls at worst, and may have to wait 7 s for credentials, so it is answered within 39 s.
-pub(crate) const CALL_BUDGET: Duration = Duration::from_secs(8);
+pub const CALL_BUDGET: Duration = Duration::from_secs(8);
 
 /// The most idle connections that are kept to one host. A server's 64 handlers use one each. A worker of eight cores has 64
 /// jobs, and each stores three thumbnails at a time.
@@ -43,13 +45,15 @@ pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// One call to a service.
-pub(crate) struct AwsCall<'a> {
+pub struct AwsCall<'a> {
     /// The service in the credential scope: [`sign::S3`] or [`sign::SQS`].
     pub service: &'static str,
     /// For errors: AWS's names of the service and the operation, such as `S3 PutObject`.
     pub operation: &'static str,
     /// For errors: the object or queue that it is about.
     pub target: String,
+    /// For errors: the setting that names the bucket or the queue.
+    pub target_setting: &'static str,
     /// `GET`, `PUT`, `POST`, `HEAD` or `DELETE`.
     pub method: &'static str,
     pub url: String,
@@ -68,6 +72,26 @@ pub(crate) struct AwsCall<'a> {
     pub budget: Duration,
 }
 
+/// What most calls have in common: no headers, no body, an answer of at most 64 KiB, no wait, and [`CALL_BUDGET`].
+impl Default for AwsCall<'_> {
+    fn default() -> Self {
+        AwsCall {
+            service: "",
+            operation: "",
+            target: String::new(),
+            target_setting: "",
+            method: "GET",
+            url: String::new(),
+            headers: Vec::new(),
+            body: &[],
+            max_bytes: 64 * 1024,
+            content_type: None,
+            wait: Duration::ZERO,
+            budget: CALL_BUDGET,
+        }
+    }
+}
+
 impl AwsCall<'_> {
     /// How long one attempt may take.
     fn attempt_timeout(&self) -> Duration {
@@ -82,23 +106,35 @@ impl AwsCall<'_> {
 }
 
 /// A successful answer.
-pub(crate) struct Reply {
+pub struct Reply {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 /// Makes calls. One value is shared by all threads.
-pub(crate) struct Client {
+pub struct Client {
     agent: Agent,
     region: String,
     credentials: CredentialCache,
     /// What must be added to this machine's clock to get AWS's, in seconds.
     clock_skew_seconds: AtomicI64,
+    observer: Observer,
 }
 
 impl Client {
-    /// A client for one region. Nothing is fetched or opened yet.
-    pub(crate) fn new(region: &str, credentials: CredentialCache) -> Client {
+    /// A client for one region, with the credentials that the environment leads to. Nothing is fetched or opened yet.
+    /// `user_agent` names the program to AWS, as `name/version`.
+    pub fn new(env: Arc<Env>, region: &str, user_agent: &str, observer: Observer) -> Client {
+        let credentials = CredentialCache::new(Box::new(move || credentials::find(&env)));
+        Client::with_credentials(credentials, region, user_agent, observer)
+    }
+
+    fn with_credentials(
+        credentials: CredentialCache,
+        region: &str,
+        user_agent: &str,
+        observer: Observer,
+    ) -> Client {
         let config = Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .max_idle_connections(2 * MAX_IDLE_CONNECTIONS_PER_HOST)
@@ -107,24 +143,29 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+            .user_agent(user_agent)
             .proxy(None);
         Client {
-            agent: Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new()),
+            agent: Agent::with_parts(
+                config.build(),
+                DefaultConnector::default(),
+                HostResolver::new(observer),
+            ),
             region: region.to_string(),
             credentials,
             clock_skew_seconds: AtomicI64::new(0),
+            observer,
         }
     }
 
     /// The region that calls are signed for.
-    pub(crate) fn region(&self) -> &str {
+    pub fn region(&self) -> &str {
         &self.region
     }
 
-    /// Makes the call, at most [`retry::MAX_ATTEMPTS`] times, and for its budget and its wait; and if new credentials are due,
+    /// Makes the call, at most [`MAX_ATTEMPTS`](retry::MAX_ATTEMPTS) times, and for its budget and its wait; and if new credentials are due,
     /// for as long as their fetch takes, which is 7 s when the metadata service gets slow.
-    pub(crate) fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
+    pub fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();
         let mut delay = Duration::ZERO;
@@ -157,14 +198,15 @@ impl Client {
                     self.credentials.refuse(&credentials);
                 }
                 Decision::Retry => {
-                    delay = retry::next_delay(delay, random());
+                    delay = next_delay(delay);
                     pause = delay;
                 }
             }
             if Instant::now() + pause + call.shortest_attempt() > deadline {
                 return Err(failed(failure, tried.attempts));
             }
-            note_retry(&failed(failure, tried.attempts), decision);
+            let error = &failed(failure, tried.attempts);
+            (self.observer)(&Event::Retried { error, decision });
             thread::sleep(pause);
         }
     }
@@ -195,9 +237,12 @@ impl Client {
         match response {
             Ok(response) => self.read(call, response),
             Err(e @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => {
-                Err(AttemptError::NotSent(Failure::caused_by(Cause::Other, e.to_string(), e)))
+                Err(AttemptError::NotSent(Error::of_ureq(e)))
             }
-            Err(e) => Err(AttemptError::Lost(Failure::caused_by(cause_of(&e), format!("{e}, at {url}"), e))),
+            Err(e) => {
+                let text = format!("{e}, at {url}");
+                Err(AttemptError::Lost(Error::caused_by(ErrorKind::of_ureq(&e), text, e)))
+            }
         }
     }
 
@@ -222,8 +267,7 @@ impl Client {
             return Err(AttemptError::TooLarge { max_bytes: call.max_bytes });
         }
         let body = read_body(body, call.max_bytes.saturating_add(1)).map_err(|e| {
-            let cause = Cause::of_io(&e);
-            AttemptError::Lost(Failure::caused_by(cause, format!("{status}, then {e}"), e))
+            AttemptError::Lost(Error::caused_by(ErrorKind::of_io(&e), format!("{status}, then {e}"), e))
         })?;
         if body.len() > call.max_bytes {
             return Err(AttemptError::TooLarge { max_bytes: call.max_bytes });
@@ -233,8 +277,8 @@ impl Client {
         if let Some(expected) =
             call.content_type.filter(|expected| content_type.is_none_or(|found| found != expected))
         {
-            return Err(AttemptError::Lost(Failure::new(
-                Cause::Unreachable,
+            return Err(AttemptError::Lost(Error::new(
+                ErrorKind::Unreachable,
                 format!("{status}, then what is no object of the type {expected}: {content_type:?}"),
             )));
         }
@@ -255,9 +299,9 @@ impl Client {
 
     fn answer(&self, call: &AwsCall, status: u16, headers: &HeaderMap, body: &[u8]) -> ErrorAnswer {
         let parsed = if call.service == sign::S3 {
-            error::from_xml(status, body)
+            answer::from_xml(status, body)
         } else {
-            error::from_json(status, body)
+            answer::from_json(status, body)
         };
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let request_id = header("x-amz-request-id").or(header("x-amzn-requestid")).map(str::to_string);
@@ -265,6 +309,7 @@ impl Client {
         ErrorAnswer {
             request_id: request_id.unwrap_or(parsed.request_id),
             bucket_region: if bucket_region == self.region { String::new() } else { bucket_region },
+            target_setting: call.target_setting,
             date: header("date").and_then(dates::from_http_date),
             ..parsed
         }
@@ -293,16 +338,7 @@ impl Client {
 /// A success that is not in the service's format comes from something in between, which has done nothing.
 fn not_from_aws(status: u16) -> AttemptError {
     let text = format!("{status}, then what is no answer of the service");
-    AttemptError::Lost(Failure::new(Cause::Unreachable, text))
-}
-
-pub(super) fn cause_of(error: &ureq::Error) -> Cause {
-    match error {
-        ureq::Error::Timeout(_) => Cause::TimedOut,
-        ureq::Error::Io(error) => Cause::of_io(error),
-        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => Cause::Unreachable,
-        _ => Cause::Other,
-    }
+    AttemptError::Lost(Error::new(ErrorKind::Unreachable, text))
 }
 
 /// Up to `max_bytes`; what comes after is not read.
@@ -313,13 +349,11 @@ fn read_body(body: Body, max_bytes: usize) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// From 0 up to 1. Without a random source retries still work, only less spread out.
-pub(crate) fn random() -> f64 {
-    SysRng.try_next_u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
-}
-
-fn note_retry(error: &AwsError, decision: Decision) {
-    log::debug("aws_retry", &[("error", error), ("decision", &format_args!("{decision:?}"))]);
+/// The delay before the next attempt, after one of `previous`: at random, so that clients that failed together do not come back
+/// together. Without a random source retries still work, only less spread out.
+pub fn next_delay(previous: Duration) -> Duration {
+    let random = SysRng.try_next_u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX));
+    retry::next_delay(previous, random)
 }
 
 #[cfg(test)]

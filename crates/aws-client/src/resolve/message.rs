@@ -6,7 +6,7 @@ use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, SimpleDnsError, TYPE};
 use simple_dns::{Question as PacketQuestion, header_buffer};
 
-use crate::aws::resolve::MAX_ADDRESSES;
+use crate::resolve::MAX_ADDRESSES;
 
 /// The most records in a section of an answer. The package makes room for as many as the answer says it has, and an answer that
 /// fits 64 KiB could say 65,535; a name with a thousand addresses is none of ours.

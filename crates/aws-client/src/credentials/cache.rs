@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, SystemTime};
 
 use super::Credentials;
-use crate::domain::failure::{Cause, Failure};
+use crate::error::{Error, ErrorKind};
 
 /// How long before they expire credentials are fetched again. The metadata service has new ones "at least five minutes prior
 /// to the expiration of the old" (EC2 User Guide, "IAM roles for Amazon EC2").
@@ -17,7 +17,7 @@ pub const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
 /// from being asked before every call. Only the first refusal by AWS is reason to ask again at once.
 const REFRESH_PAUSE: Duration = Duration::from_secs(5);
 
-type Fetch = Box<dyn Fn() -> Result<Credentials, Failure> + Send + Sync>;
+type Fetch = Box<dyn Fn() -> Result<Credentials, Error> + Send + Sync>;
 
 pub(crate) struct CredentialCache {
     fetch: Fetch,
@@ -38,7 +38,7 @@ enum State {
         after_refusal: bool,
     },
     /// The last fetch failed. The old credentials serve while they work.
-    Failed { at: SystemTime, error: Failure, old: Option<Credentials> },
+    Failed { at: SystemTime, error: Error, old: Option<Credentials> },
     /// AWS has called the credentials expired. The next are fetched at once.
     RefusedOnce,
     /// AWS has called their replacements expired too. The next are fetched after the pause.
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// What `get` answers without a fetch: the credentials are fresh, or a fetch was made just now.
-    fn settled(&self, now: SystemTime) -> Option<Result<Credentials, Failure>> {
+    fn settled(&self, now: SystemTime) -> Option<Result<Credentials, Error>> {
         let fresh = self.credentials().filter(|credentials| credentials.works_for(REFRESH_EARLY, now));
         if let Some(fresh) = fresh {
             return Some(Ok(fresh.clone()));
@@ -71,8 +71,8 @@ impl State {
                 is_recent(*at, now).then(|| self.that_work(now).ok_or_else(|| error.clone()))
             }
             State::RefusedAgain { at } => is_recent(*at, now).then(|| {
-                Err(Failure::new(
-                    Cause::Refused,
+                Err(Error::new(
+                    ErrorKind::Refused,
                     "AWS calls the credentials expired that were fetched just now; check AWS_SESSION_TOKEN, or what hands \
                      out the credentials",
                 ))
@@ -97,7 +97,7 @@ impl CredentialCache {
     ///
     /// What was fetched just now is given out even if it has expired: AWS will say so, unless it is this machine's clock that is
     /// wrong, which its answer then puts right.
-    pub(crate) fn get(&self, now: SystemTime) -> Result<Credentials, Failure> {
+    pub(crate) fn get(&self, now: SystemTime) -> Result<Credentials, Error> {
         if let Some(settled) = self.state().settled(now) {
             return settled;
         }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// A cache whose fetches give what is in the list, one after the other, and how many there were.
-    fn cache(results: Vec<Result<Credentials, Failure>>) -> (CredentialCache, Arc<AtomicUsize>) {
+    fn cache(results: Vec<Result<Credentials, Error>>) -> (CredentialCache, Arc<AtomicUsize>) {
         let fetches = Arc::new(AtomicUsize::new(0));
         let counter = fetches.clone();
         let fetch = move || results[counter.fetch_add(1, SeqCst)].clone();
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_old_ones_serve_while_fetching_fails() {
-        let down = || Err(Failure::new(Cause::TimedOut, "metadata is down"));
+        let down = || Err(Error::new(ErrorKind::TimedOut, "metadata is down"));
         let (cache, fetches) = cache(vec![Ok(numbered(1, now() + HOUR)), down(), down(), down()]);
         cache.get(now()).unwrap();
         let late = now() + HOUR - REFRESH_EARLY;
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_clock_set_back_does_not_stop_fetching() {
         let (cache, _) =
-            cache(vec![Err(Failure::new(Cause::TimedOut, "down")), Ok(Credentials::of_key("A", "B"))]);
+            cache(vec![Err(Error::new(ErrorKind::TimedOut, "down")), Ok(Credentials::of_key("A", "B"))]);
         cache.get(now()).unwrap_err();
         assert!(cache.get(now() - HOUR).is_ok());
     }
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_read_the_clock_first_does_not_fetch_again() {
-        let (cache, fetches) = cache(vec![Err(Failure::new(Cause::TimedOut, "down"))]);
+        let (cache, fetches) = cache(vec![Err(Error::new(ErrorKind::TimedOut, "down"))]);
         cache.get(now()).unwrap_err();
         cache.get(now() - Duration::from_millis(1)).unwrap_err();
         assert_eq!(fetches.load(SeqCst), 1);

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::aws::resolve::MAX_ADDRESSES;
+use crate::resolve::MAX_ADDRESSES;
 
 /// The most bytes of a file that are read. Some machines list the hosts that they block, in a megabyte or two.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;

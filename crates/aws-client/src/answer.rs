@@ -3,13 +3,12 @@
 //! S3 answers in XML and SQS in JSON, but both say the same: a code for programs, a message for people and a request id
 //! for AWS support. All three are kept, with what was asked of what, so that one line in the log is enough to act on.
 
-use std::error::Error;
 use std::fmt;
 use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::domain::failure::{Cause, Failure};
+use crate::error::ErrorKind;
 
 /// How much of a service's message is kept, in characters. AWS's are a sentence, but something else may answer a whole page.
 const MAX_MESSAGE_CHARS: usize = 500;
@@ -27,96 +26,10 @@ pub struct ErrorAnswer {
     pub request_id: String,
     /// The `x-amz-bucket-region` of S3: where the bucket is, if it is not where it was looked for. Otherwise empty.
     pub bucket_region: String,
+    /// The setting that names the bucket or the queue, for the advice to check it.
+    pub target_setting: &'static str,
     /// The `Date` header: what time it is at AWS.
     pub date: Option<SystemTime>,
-}
-
-/// Why an attempt failed.
-#[derive(Debug)]
-pub enum AttemptError {
-    /// The service refused, or could not.
-    Answered(Box<ErrorAnswer>),
-    /// No whole answer came: the connection failed or was cut, or the time was up. The service may have done it all the same.
-    Lost(Failure),
-    /// The answer was longer than the caller is ready to take.
-    TooLarge {
-        /// What the caller is ready to take.
-        max_bytes: usize,
-    },
-    /// There are no credentials, or the request is none that can be sent. Nothing was sent.
-    NotSent(Failure),
-}
-
-/// A call to AWS that failed, after the retries that it deserved.
-#[derive(Debug)]
-pub struct AwsError {
-    /// AWS's name of the service and the operation, such as `S3 PutObject`.
-    pub operation: &'static str,
-    /// `bucket/key`, or the queue's URL.
-    pub target: String,
-    /// Why the last attempt failed.
-    pub last: AttemptError,
-    /// How many attempts were made; 0 if nothing was sent.
-    pub attempts: u32,
-}
-
-impl AwsError {
-    /// The HTTP status of the answer, if one came.
-    pub fn status(&self) -> Option<u16> {
-        match &self.last {
-            AttemptError::Answered(answer) => Some(answer.status),
-            _ => None,
-        }
-    }
-
-    pub fn cause(&self) -> Cause {
-        match &self.last {
-            AttemptError::Answered(answer) => answer.cause(),
-            AttemptError::Lost(failure) | AttemptError::NotSent(failure) => failure.cause,
-            AttemptError::TooLarge { .. } => Cause::Other,
-        }
-    }
-
-    /// Whether the service may have done what was asked all the same: some attempt got no answer, or one that leaves it open.
-    pub fn may_have_been_done(&self) -> bool {
-        match &self.last {
-            AttemptError::NotSent(_) => self.attempts > 0,
-            AttemptError::Answered(answer) => self.attempts > 1 || answer.status >= 500,
-            AttemptError::Lost(_) | AttemptError::TooLarge { .. } => true,
-        }
-    }
-}
-
-impl fmt::Display for AwsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: ", self.operation, self.target)?;
-        match &self.last {
-            AttemptError::Answered(answer) => write!(f, "{answer}")?,
-            AttemptError::Lost(failure) => write!(f, "no answer: {failure}")?,
-            AttemptError::TooLarge { max_bytes } => write!(f, "the answer has over {max_bytes} bytes")?,
-            AttemptError::NotSent(failure) => write!(f, "{failure}")?,
-        }
-        match self.attempts {
-            0 | 1 => Ok(()),
-            attempts => write!(f, " ({attempts} attempts)"),
-        }
-    }
-}
-
-impl Error for AwsError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.last {
-            AttemptError::Lost(failure) | AttemptError::NotSent(failure) => Some(failure),
-            AttemptError::Answered(_) | AttemptError::TooLarge { .. } => None,
-        }
-    }
-}
-
-/// The callers of the store and the queue know nothing of AWS.
-impl From<AwsError> for Failure {
-    fn from(error: AwsError) -> Failure {
-        Failure::caused_by(error.cause(), error.to_string(), error)
-    }
 }
 
 impl ErrorAnswer {
@@ -137,14 +50,14 @@ impl ErrorAnswer {
         is_code || self.status == 429
     }
 
-    fn cause(&self) -> Cause {
+    pub(crate) fn kind(&self) -> ErrorKind {
         match self.status {
-            _ if self.is_throttling() => Cause::Throttled,
-            408 | 504 => Cause::TimedOut,
-            _ if self.code == "RequestTimeout" => Cause::TimedOut,
-            500..=599 => Cause::Unreachable,
-            300..=499 => Cause::Refused,
-            _ => Cause::Other,
+            _ if self.is_throttling() => ErrorKind::Throttled,
+            408 | 504 => ErrorKind::TimedOut,
+            _ if self.code == "RequestTimeout" => ErrorKind::TimedOut,
+            500..=599 => ErrorKind::Unreachable,
+            300..=499 => ErrorKind::Refused,
+            _ => ErrorKind::Other,
         }
     }
 }
@@ -171,35 +84,39 @@ impl fmt::Display for ErrorAnswer {
 }
 
 /// What an operator can do about it, for the errors that wrong settings give.
-fn advice(answer: &ErrorAnswer) -> Option<&'static str> {
-    match (answer.status, answer.code.as_str()) {
+fn advice(answer: &ErrorAnswer) -> Option<String> {
+    let setting = answer.target_setting;
+    let advice = match (answer.status, answer.code.as_str()) {
         // Under the code that a wrong secret has: "Credential should be scoped to a valid region, not 'eu-west-1'."
         _ if answer.message.starts_with("Credential should be scoped") => {
-            Some("Check AWS_REGION: the service that was asked is in another region")
+            "Check AWS_REGION: the service that was asked is in another region"
         }
         (_, "SignatureDoesNotMatch" | "InvalidSignatureException") => {
-            Some("Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id")
+            "Check AWS_SECRET_ACCESS_KEY: it does not belong to the access key id"
         }
         (_, "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException") => {
-            Some("Check AWS_ACCESS_KEY_ID: there is no such access key")
+            "Check AWS_ACCESS_KEY_ID: there is no such access key"
         }
         (_, "InvalidToken" | "ExpiredToken" | "ExpiredTokenException") => {
-            Some("Check AWS_SESSION_TOKEN, or let the credentials be fetched")
+            "Check AWS_SESSION_TOKEN, or let the credentials be fetched"
         }
-        (_, "NoSuchBucket") => Some("Check IMAGES_BUCKET, and AWS_ENDPOINT_URL if it is set"),
-        (_, "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue") => Some("Check JOBS_QUEUE_URL"),
+        (_, "NoSuchBucket") => return Some(format!("Check {setting}, and AWS_ENDPOINT_URL if it is set")),
+        (_, "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue") => {
+            return Some(format!("Check {setting}"));
+        }
         (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") | (301, _) => {
-            Some("Check AWS_REGION: the bucket is in another region")
+            "Check AWS_REGION: the bucket is in another region"
         }
         (_, "AccessDenied" | "AccessDeniedException") | (403, "") => {
-            Some("Check the policy of the user or role that the credentials belong to")
+            "Check the policy of the user or role that the credentials belong to"
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(advice.to_string())
 }
 
 /// Reads S3's XML error body (S3 API Reference, "Error responses"). Whatever the bytes are, the answer is at worst empty.
-pub fn from_xml(status: u16, body: &[u8]) -> ErrorAnswer {
+pub(crate) fn from_xml(status: u16, body: &[u8]) -> ErrorAnswer {
     let text = String::from_utf8_lossy(body);
     let element = |name| xml_element(&text, name).map(|text| shorten(&text)).unwrap_or_default();
     ErrorAnswer {
@@ -208,13 +125,13 @@ pub fn from_xml(status: u16, body: &[u8]) -> ErrorAnswer {
         message: element("Message"),
         request_id: element("RequestId"),
         bucket_region: element("Region"),
-        date: None,
+        ..ErrorAnswer::default()
     }
 }
 
 /// Reads the JSON protocol's error body: `{"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "…"}` (Smithy, "AWS
 /// JSON 1.0 protocol", "Operation error serialization").
-pub fn from_json(status: u16, body: &[u8]) -> ErrorAnswer {
+pub(crate) fn from_json(status: u16, body: &[u8]) -> ErrorAnswer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body[name].as_str().map(shorten).unwrap_or_default();
     let code = text("__type");

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 /// The server. It ends when the test does.
-pub(super) struct Loopback {
+pub struct Loopback {
     port: u16,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Loopback {
     /// Gives these answers in turn; an empty one closes the connection without a word. After the last it accepts no more.
-    pub(super) fn answering(answers: Vec<String>) -> Loopback {
+    pub fn answering(answers: Vec<String>) -> Loopback {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -34,7 +34,7 @@ impl Loopback {
     }
 
     /// Accepts and never answers.
-    pub(super) fn silent() -> Loopback {
+    pub fn silent() -> Loopback {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || listener.incoming().collect::<Vec<_>>());
@@ -42,23 +42,23 @@ impl Loopback {
     }
 
     /// `http://127.0.0.1:port`.
-    pub(super) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The requests so far, head and body.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
 /// 200 with a body.
-pub(super) fn ok(body: &str) -> String {
+pub fn ok(body: &str) -> String {
     answer("200 OK", &[], body)
 }
 
 /// Any answer.
-pub(super) fn answer(status: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub fn answer(status: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }

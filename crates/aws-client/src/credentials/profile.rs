@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 
-use crate::aws::credentials::{Credentials, Unavailable};
-use crate::domain::failure::Failure;
-use crate::support::env::Env;
+use crate::credentials::{Credentials, Unavailable};
+use crate::env::Env;
+use crate::error::Error;
 
 /// Settings that exchange the profile's keys, or a token, for other keys. The keys next to them are not the ones to use.
 const ROLE: [&str; 2] = ["role_arn", "web_identity_token_file"];
@@ -136,7 +136,7 @@ fn read(path: Option<&str>) -> Result<Vec<(String, Profile)>, Unavailable> {
     match fs::read(path) {
         Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes))),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(e) => Err(Unavailable::Broken(Failure::of_io(format!("cannot read {path}"), e))),
+        Err(e) => Err(Unavailable::Broken(Error::of_io(format!("cannot read {path}"), e))),
     }
 }
 
@@ -307,7 +307,7 @@ mod tests {
         let endpoint = |profile, more: &[(&str, &str)]| {
             let variables = [("HOME", home.0.to_str().unwrap()), ("AWS_PROFILE", profile)];
             let env = variables.iter().chain(more).copied().collect();
-            crate::aws::endpoint::configured(&env, &["AWS_ENDPOINT_URL"]).unwrap()
+            crate::endpoint::configured(&env, &["AWS_ENDPOINT_URL"]).unwrap()
         };
         let variable = ("AWS_ENDPOINT_URL", "http://b");
         assert_eq!(endpoint("in quotes", &[]).as_deref(), Some("http://localhost:4566"));

@@ -1,7 +1,7 @@
 //! Credentials in environment variables.
 
-use crate::aws::credentials::{Credentials, Unavailable};
-use crate::support::env::Env;
+use crate::credentials::{Credentials, Unavailable};
+use crate::env::Env;
 
 /// The keys, if they are set.
 pub(super) fn credentials(env: &Env) -> Result<Credentials, Unavailable> {

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::aws::resolve::LookUp;
-use crate::aws::resolve::error::{Cause, LookupError};
-use crate::support::log;
+use crate::event::{Event, Observer};
+use crate::resolve::LookUp;
+use crate::resolve::error::{Cause, LookupError};
 
 /// How old an answer may get that is used because there is no newer one. S3's addresses change within hours.
 const MAX_STALE: Duration = Duration::from_secs(3600);
@@ -36,6 +36,7 @@ pub(super) struct Cache<L> {
     remembered: Duration,
     hosts: Mutex<HashMap<String, Host>>,
     looked_up: Condvar,
+    observer: Observer,
 }
 
 /// What is known of one host.
@@ -51,7 +52,7 @@ struct Host {
     looking_until: Option<Instant>,
     /// Look-ups that ended.
     rounds: u64,
-    /// The addresses are used though the name servers did not confirm them. That was logged.
+    /// The addresses are used though the name servers did not confirm them. The observer was told.
     is_stale: bool,
 }
 
@@ -76,8 +77,8 @@ impl Host {
 
 impl<L: LookUp> Cache<L> {
     /// Uses an answer of `source` for so long before it asks again.
-    pub(super) fn new(source: L, remembered: Duration) -> Cache<L> {
-        Cache { source, remembered, hosts: Mutex::default(), looked_up: Condvar::new() }
+    pub(super) fn new(source: L, remembered: Duration, observer: Observer) -> Cache<L> {
+        Cache { source, remembered, hosts: Mutex::default(), looked_up: Condvar::new(), observer }
     }
 
     /// The addresses of a host, by the deadline.
@@ -147,7 +148,7 @@ impl<L: LookUp> Cache<L> {
         drop(hosts);
         self.looked_up.notify_all();
         if let Some(error) = stale {
-            log::warn("old_addresses_used", &[("host", &name), ("error", &error)]);
+            (self.observer)(&Event::OldAddressesUsed { host: name, error: &error });
         }
         outcome
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::aws::resolve::MAX_ADDRESSES;
-use crate::aws::resolve::error::{Cause, LookupError};
-use crate::aws::resolve::hosts::ResolvConf;
-use crate::aws::resolve::message::{Answer, Family, Question};
+use crate::resolve::MAX_ADDRESSES;
+use crate::resolve::error::{Cause, LookupError};
+use crate::resolve::hosts::ResolvConf;
+use crate::resolve::message::{Answer, Family, Question};
 
 /// The most bytes of a datagram. By RFC 1035 it has 512 when the question does not allow for more; larger answers come over TCP.
 const MAX_DATAGRAM: usize = 1500;

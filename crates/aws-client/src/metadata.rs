@@ -9,11 +9,10 @@ use ureq::Agent;
 use ureq::http::Request;
 use ureq::unversioned::transport::DefaultConnector;
 
-use crate::aws::client::cause_of;
-use crate::aws::credentials::Credentials;
-use crate::aws::resolve::HostResolver;
-use crate::domain::failure::{Cause, Failure};
-use crate::support::dates;
+use crate::credentials::Credentials;
+use crate::dates;
+use crate::error::{Error, ErrorKind};
+use crate::resolve::HostResolver;
 
 /// How long a request is worth waiting for. The two services differ in this.
 #[derive(Clone, Copy)]
@@ -51,7 +50,7 @@ pub(crate) fn request(
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None);
-    let agent = Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new());
+    let agent = Agent::with_parts(config.build(), DefaultConnector::default(), HostResolver::new(|_| ()));
     let mut attempt = 1;
     loop {
         let answer = request_once(&agent, method, url, headers);
@@ -62,11 +61,6 @@ pub(crate) fn request(
         attempt += 1;
         thread::sleep(PAUSE_BETWEEN_ATTEMPTS);
     }
-}
-
-/// Why no answer came.
-pub(crate) fn failure(error: ureq::Error) -> Failure {
-    Failure::caused_by(cause_of(&error), error.to_string(), error)
 }
 
 fn request_once(
@@ -92,24 +86,24 @@ fn request_once(
 
 /// Reads `{"AccessKeyId": …, "SecretAccessKey": …, "Token": …, "Expiration": …}` (AWS SDKs and Tools Reference Guide,
 /// "Container credential provider"; EC2 User Guide, "Retrieve security credentials from instance metadata").
-pub(crate) fn credentials_from_json(text: &str) -> Result<Credentials, Failure> {
+pub(crate) fn credentials_from_json(text: &str) -> Result<Credentials, Error> {
     let body: Value = serde_json::from_str(text)
-        .map_err(|e| Failure::caused_by(Cause::Other, format!("credentials are not JSON: {e}"), e))?;
+        .map_err(|e| Error::caused_by(ErrorKind::Other, format!("credentials are not JSON: {e}"), e))?;
     // Only the instance metadata has a code; it is not "Success" when the role cannot be assumed.
     if let Some(code) = body["Code"].as_str().filter(|code| *code != "Success") {
         let text = format!("no credentials: {code}: {}", body["Message"].as_str().unwrap_or_default());
-        return Err(Failure::new(Cause::Refused, text));
+        return Err(Error::new(ErrorKind::Refused, text));
     }
     let field = |name: &str| {
         let value = body[name].as_str().filter(|value| !value.is_empty());
         value
             .map(str::to_string)
-            .ok_or_else(|| Failure::new(Cause::Other, format!("credentials have no {name}")))
+            .ok_or_else(|| Error::new(ErrorKind::Other, format!("credentials have no {name}")))
     };
     let expiration = field("Expiration")?;
     let expires = dates::from_rfc3339(&expiration).ok_or_else(|| {
         let text = format!("credentials have Expiration {expiration:?}, which is no ISO 8601 time in UTC");
-        Failure::new(Cause::Other, text)
+        Error::new(ErrorKind::Other, text)
     })?;
     Ok(Credentials {
         access_key_id: field("AccessKeyId")?,
@@ -124,7 +118,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::aws::loopback::{Loopback, answer, ok};
+    use samples::loopback::{Loopback, answer, ok};
 
     #[test]
     fn attempts_are_counted_and_spaced() {

@@ -1,11 +1,16 @@
 //! What goes wrong between here and AWS, done to the client by a scripted server.
 
 use super::*;
-use crate::aws::loopback::{Loopback, answer, ok};
+use samples::loopback::{Loopback, answer, ok};
 
 fn client() -> Client {
     let fetch = || Ok(Credentials::of_key("AKIDEXAMPLE", "hush"));
-    Client::new("eu-central-1", CredentialCache::new(Box::new(fetch)))
+    client_with(fetch)
+}
+
+fn client_with(fetch: impl Fn() -> Result<Credentials, Error> + Send + Sync + 'static) -> Client {
+    let credentials = CredentialCache::new(Box::new(fetch));
+    Client::with_credentials(credentials, "eu-central-1", "tests/1", |_| ())
 }
 
 fn put(server: &Loopback) -> AwsCall<'static> {
@@ -18,9 +23,7 @@ fn put(server: &Loopback) -> AwsCall<'static> {
         headers: vec![("content-type", "image/png".to_string())],
         body: b"picture",
         max_bytes: 1000,
-        content_type: None,
-        wait: Duration::ZERO,
-        budget: CALL_BUDGET,
+        ..AwsCall::default()
     }
 }
 
@@ -41,7 +44,7 @@ fn what_is_sent() {
         "PUT /images/key HTTP/1.1\r\n",
         "content-type: image/png\r\n",
         "content-length: 7\r\n",
-        "user-agent: my-little-image-sharer/",
+        "user-agent: tests/1",
         "/eu-central-1/s3/aws4_request, SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date, ",
         "\r\n\r\npicture",
     ] {
@@ -193,7 +196,7 @@ fn expired_credentials_are_fetched_again_once() {
         let n = count.fetch_add(1, Ordering::SeqCst);
         Ok(Credentials::of_key(&format!("KEY{n}"), "hush"))
     };
-    let client = Client::new("eu-central-1", CredentialCache::new(Box::new(fetch)));
+    let client = client_with(fetch);
     let expired = || s3_error("400 Bad Request", "ExpiredToken", &[]);
     let server = Loopback::answering(vec![expired(), ok(""), expired()]);
     client.call(&put(&server)).unwrap();
@@ -210,10 +213,7 @@ fn expired_credentials_are_fetched_again_once() {
 
 #[test]
 fn without_credentials_nothing_is_sent() {
-    let client = Client::new(
-        "x",
-        CredentialCache::new(Box::new(|| Err(Failure::new(Cause::Refused, "no AWS credentials")))),
-    );
+    let client = client_with(|| Err(Error::new(ErrorKind::Refused, "no AWS credentials")));
     let server = Loopback::answering(vec![]);
     let error = client.call(&put(&server)).err().unwrap();
     assert_eq!(error.to_string(), "S3 PutObject images/key: no AWS credentials");

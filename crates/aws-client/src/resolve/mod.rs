@@ -1,7 +1,7 @@
 //! Which addresses a host has, without the C library.
 //!
 //! glibc looks a name up with the modules that /etc/nsswitch.conf names, and loads these into the program even when it is linked
-//! statically: a library of another version of glibc inside ours, which may abort it. So this program reads the hosts file
+//! statically: a library of another version of glibc inside ours, which may abort it. So the client reads the hosts file
 //! and asks the name servers itself. What only such a module knows (mDNS, the names of systemd's machines) it does not find.
 //!
 //! From the outside in: [`HostResolver`] is what ureq asks for every call; [`cache`] answers most of them from memory;
@@ -20,9 +20,10 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::aws::resolve::cache::Cache;
-use crate::aws::resolve::error::LookupError;
-use crate::aws::resolve::hosts::ResolvConf;
+use crate::event::Observer;
+use crate::resolve::cache::Cache;
+use crate::resolve::error::LookupError;
+use crate::resolve::hosts::ResolvConf;
 
 mod cache;
 mod dns;
@@ -50,8 +51,9 @@ pub(crate) struct HostResolver {
 
 impl HostResolver {
     /// Looks hosts up as the machine's /etc/hosts and /etc/resolv.conf say.
-    pub(crate) fn new() -> HostResolver {
-        HostResolver { names: Cache::new(System::new("/etc/hosts", "/etc/resolv.conf"), REMEMBERED) }
+    pub(crate) fn new(observer: Observer) -> HostResolver {
+        let source = System::new("/etc/hosts", "/etc/resolv.conf");
+        HostResolver { names: Cache::new(source, REMEMBERED, observer) }
     }
 }
 
@@ -140,8 +142,11 @@ mod tests {
     use super::*;
 
     fn resolve(url: &str) -> Result<Vec<SocketAddr>, Error> {
-        let found =
-            HostResolver::new().resolve(&url.parse().unwrap(), &Config::default(), NextTimeout::default());
+        let found = HostResolver::new(|_| ()).resolve(
+            &url.parse().unwrap(),
+            &Config::default(),
+            NextTimeout::default(),
+        );
         found.map(|addresses| addresses.to_vec())
     }
 

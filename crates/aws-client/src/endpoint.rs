@@ -2,13 +2,13 @@
 
 use ureq::http::Uri;
 
-use crate::aws::credentials::profile;
-use crate::domain::failure::{Cause, Failure};
-use crate::support::env::{self, Env};
+use crate::credentials::profile;
+use crate::env::{self, Env};
+use crate::error::{Error, ErrorKind};
 
 /// The endpoint from the first of these variables that is set, else from the profile: scheme, host, perhaps port and path, and
 /// no slash at the end.
-pub(crate) fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Failure> {
+pub fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>, Error> {
     let ignored = env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
     if ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Ok(None);
@@ -19,8 +19,8 @@ pub(crate) fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>
     let endpoint = split(&value).filter(|(_, path)| !path.contains(['?', '#']));
     match endpoint {
         Some((origin, path)) => Ok(Some(format!("{origin}{}", path.trim_end_matches('/')))),
-        None => Err(Failure::new(
-            Cause::Refused,
+        None => Err(Error::new(
+            ErrorKind::Refused,
             format!(
                 "{variable} is {:?}, but it must be a URL such as http://127.0.0.1:4566",
                 env::shown(&value)
@@ -31,7 +31,7 @@ pub(crate) fn configured(env: &Env, variables: &[&str]) -> Result<Option<String>
 
 /// An http or https URL as its origin and the rest. A port that is the scheme's own is left out of the origin, because the
 /// signature is over the host as clients send it: without.
-pub(crate) fn split(url: &str) -> Option<(String, &str)> {
+pub fn split(url: &str) -> Option<(String, &str)> {
     let uri = url.parse::<Uri>().ok()?;
     let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
     let default_port = match scheme {
@@ -49,7 +49,7 @@ pub(crate) fn split(url: &str) -> Option<(String, &str)> {
 
 /// The domain that AWS's hosts of a region are in: each partition, which the region's prefix tells, has its own (AWS General
 /// Reference, "Regional endpoints").
-pub(crate) fn domain(region: &str) -> &'static str {
+pub fn domain(region: &str) -> &'static str {
     const DOMAINS: [(&str, &str); 6] = [
         ("cn-", "amazonaws.com.cn"),
         ("eusc-", "amazonaws.eu"),
@@ -63,7 +63,7 @@ pub(crate) fn domain(region: &str) -> &'static str {
 }
 
 /// The region in `https://sqs.{region}.amazonaws.com/…`, if the URL is one of these.
-pub(crate) fn region_of_queue_url(url: &str) -> Option<&str> {
+pub fn region_of_queue_url(url: &str) -> Option<&str> {
     let host = url.strip_prefix("https://sqs.")?.split('/').next()?;
     let (region, rest) = host.split_once('.')?;
     (rest == domain(region)).then_some(region)

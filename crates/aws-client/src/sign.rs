@@ -4,7 +4,7 @@
 //! as they are sent, encoded once and not tidied, and the hash of the body is sent in a header. Pure: the time is an
 //! argument, so that published examples can be checked.
 //!
-//! The signer logs what it signs at trace level through `tracing`, so nothing in this program may install a subscriber.
+//! The signer logs what it signs at trace level through `tracing`, so a program with this client may install no subscriber.
 
 use std::time::SystemTime;
 
@@ -15,8 +15,8 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4::SigningParams;
 
-use crate::aws::credentials::Credentials;
-use crate::domain::failure::{Cause, Failure};
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind};
 
 /// The service name in the credential scope of S3, the only service with other rules for signing.
 pub const S3: &str = "s3";
@@ -46,18 +46,18 @@ pub fn sign(
     region: &str,
     credentials: &Credentials,
     now: SystemTime,
-) -> Result<Vec<(String, String)>, Failure> {
+) -> Result<Vec<(String, String)>, Error> {
     // A relative URL makes the signer panic.
     if !request.url.starts_with("http://") && !request.url.starts_with("https://") {
         let text = format!("cannot sign {}: not an http or https URL", request.url);
-        return Err(Failure::new(Cause::Other, text));
+        return Err(Error::new(ErrorKind::Other, text));
     }
     let identity = Identity::new(
         &credentials.access_key_id,
         &credentials.secret_access_key,
         credentials.session_token.clone(),
         None,
-        "image_sharer",
+        "aws_client",
     )
     .into();
     let params = SigningParams::builder()
@@ -67,13 +67,13 @@ pub fn sign(
         .time(now)
         .settings(settings(service))
         .build()
-        .map_err(|e| Failure::caused_by(Cause::Other, format!("cannot sign {}: {e}", request.url), e))?
+        .map_err(|e| Error::caused_by(ErrorKind::Other, format!("cannot sign {}: {e}", request.url), e))?
         .into();
     let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
     let body = SignableBody::Bytes(request.body);
     let signed = SignableRequest::new(request.method, request.url, headers, body)
         .and_then(|signable| sign_http(signable, &params))
-        .map_err(|e| Failure::caused_by(Cause::Other, format!("cannot sign {}: {e}", request.url), e))?;
+        .map_err(|e| Error::caused_by(ErrorKind::Other, format!("cannot sign {}: {e}", request.url), e))?;
     let (instructions, _signature) = signed.into_parts();
     Ok(instructions.headers().map(|(name, value)| (name.to_string(), value.to_string())).collect())
 }
@@ -91,7 +91,7 @@ fn settings(service: &str) -> SigningSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::dates::from_rfc3339;
+    use crate::dates::from_rfc3339;
 
     fn signature(
         request: &Signable,

@@ -42,22 +42,22 @@ fn found(cache: &Cache<Counting>, hosts: &[&str]) -> Vec<IpAddr> {
 
 #[test]
 fn a_host_is_looked_up_once_in_a_while() {
-    let cache = Cache::new(Counting::default(), HOUR);
+    let cache = Cache::new(Counting::default(), HOUR, |_| ());
     assert_eq!(found(&cache, &["s3", "sqs", "s3", "sqs"]), [0, 1, 0, 1].map(address));
-    let cache = Cache::new(Counting::default(), Duration::ZERO);
+    let cache = Cache::new(Counting::default(), Duration::ZERO, |_| ());
     assert_eq!(found(&cache, &["s3", "sqs", "s3", "sqs"]), [0, 1, 2, 3].map(address));
 }
 
 #[test]
 fn hosts_beyond_any_need_are_forgotten() {
-    let cache = Cache::new(Counting::default(), HOUR);
+    let cache = Cache::new(Counting::default(), HOUR, |_| ());
     (0..200).for_each(|n| drop(cache.get(&format!("host{n}"), soon())));
     assert!(cache.lock().len() <= MAX_HOSTS);
 }
 
 #[test]
 fn old_addresses_serve_while_the_name_servers_do_not() {
-    let cache = Cache::new(Counting::default(), Duration::ZERO);
+    let cache = Cache::new(Counting::default(), Duration::ZERO, |_| ());
     assert_eq!(found(&cache, &["s3"]), [address(0)]);
     *cache.source.fails.lock().unwrap() = Some(Cause::timed_out);
     // The second time nobody is asked.
@@ -75,7 +75,7 @@ fn old_addresses_serve_while_the_name_servers_do_not() {
 
 #[test]
 fn what_is_too_old_or_denied_does_not_serve() {
-    let cache = Cache::new(Counting::default(), Duration::ZERO);
+    let cache = Cache::new(Counting::default(), Duration::ZERO, |_| ());
     found(&cache, &["s3", "sqs"]);
     *cache.source.fails.lock().unwrap() = Some(|| Cause::NoSuchName);
     assert!(matches!(cache.get("s3", soon()).unwrap_err().cause, Cause::NoSuchName));
@@ -100,7 +100,7 @@ impl Slow {
         let (asked, was_asked) = mpsc::sync_channel(100);
         let (tell, go) = mpsc::sync_channel(100);
         let slow = Slow { asked, go: Mutex::new(go) };
-        (Arc::new(Cache::new(slow, remembered)), was_asked, tell)
+        (Arc::new(Cache::new(slow, remembered, |_| ())), was_asked, tell)
     }
 }
 

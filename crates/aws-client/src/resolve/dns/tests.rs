@@ -3,7 +3,7 @@ use std::net::Ipv4Addr;
 use simple_dns::RCODE;
 
 use super::*;
-use crate::aws::resolve::name_server::{Asked, NameServer};
+use crate::resolve::name_server::{Asked, NameServer};
 
 /// The text has no name servers; these are added.
 fn conf(text: &str, servers: &[&NameServer]) -> ResolvConf {
