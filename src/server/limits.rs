@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use gate::Limits;
 
-use super::multipart::MAX_OTHER_BYTES;
-use crate::domain::format::MAX_IMAGE_BYTES;
+use super::form;
 
 /// Connections served at a time. An idle one costs a thread's small stack, a buffer and a descriptor.
 pub const MAX_CONNECTIONS: usize = 2048;
@@ -37,7 +36,7 @@ const HEADERS: usize = 64;
 const FRAMING_BYTES: usize = 16 * 1024;
 
 /// The longest body: the largest image, the other fields, and their framing.
-pub(super) const MAX_BODY_BYTES: usize = MAX_IMAGE_BYTES + MAX_OTHER_BYTES + FRAMING_BYTES;
+pub(super) const MAX_BODY_BYTES: usize = form::LIMITS.field_bytes + form::LIMITS.other_bytes + FRAMING_BYTES;
 
 /// The longest answer: an original of 1 MiB or a large thumbnail (600x600 RGBA in a PNG, 1.4 MB), and its head.
 const ANSWER_BYTES: usize = 2 * 1024 * 1024;

@@ -2,15 +2,15 @@
 //! take requests from `recv()`, read the body, and respond.
 //!
 //! A reader may follow one upload: [api] takes the request, routes.rs says what it is for, upload.rs finds the image in the body
-//! ([multipart]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
+//! (form.rs, by [form_data]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
 //! [worker](crate::worker) does the rest. objects.rs and [page] serve what a browser asks for; limits.rs has all limits with
 //! their reasons, and hooks.rs turns what the gate says into log lines and numbers.
 
 mod answer;
 pub mod api;
+mod form;
 mod hooks;
 mod limits;
-mod multipart;
 mod objects;
 pub mod page;
 mod refusal;
