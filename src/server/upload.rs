@@ -10,7 +10,7 @@ use pictures::{Inspected, inspect};
 
 use super::answer::Answer;
 use super::api::{Api, unavailable};
-use super::multipart;
+use super::form::find_image;
 use super::refusal::Refusal;
 use super::request::Incoming;
 use crate::domain::failure::Cause;
@@ -28,8 +28,7 @@ const MAX_IDS: u32 = 3;
 impl Api {
     pub(super) fn upload(&self, incoming: &Incoming, body: &[u8]) -> Result<Answer, Refusal> {
         let content_type = incoming.head.content_type.as_deref().unwrap_or_default();
-        let image = multipart::find_image(content_type, body)
-            .map_err(|error| Refusal::new(error.status(), error.to_string()))?;
+        let image = find_image(content_type, body)?;
         let inspected =
             inspect(image, self.max_pixels).map_err(|error| Refusal::new(400, error.to_string()))?;
 
