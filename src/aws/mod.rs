@@ -69,6 +69,12 @@ impl Aws {
     }
 }
 
+/// The store in this bucket and the queue at this URL, which share a client.
+pub fn store_and_queue(env: &Env, bucket: &str, queue_url: &str) -> Result<(S3Store, SqsQueue), Failure> {
+    let aws = Aws::new(env.clone(), queue_url)?;
+    Ok((S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?))
+}
+
 fn region(env: &Env, queue_url: &str) -> Result<String, Failure> {
     let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     for variable in variables {
