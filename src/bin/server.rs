@@ -219,8 +219,7 @@ fn requeue_unfinished(
     let (store, queue, shutdown) = (store.clone(), queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {
         let mut scan = Scan::new(&*store, &shutdown);
-        let ended =
-            scan.run(listing, &mut |job| send_when_there_is_room(&queue, job, &shutdown), &mut |_| {});
+        let ended = scan.run(listing, |job| send_when_there_is_room(&queue, job, &shutdown), |_| {});
         if let Err(error) = ended {
             log::error("requeue_failed", &[("error", &error)]);
         }

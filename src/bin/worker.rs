@@ -148,7 +148,7 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
     let listing = store.list(again.after, reconcile::PAGE)?;
     let ended = scan.run(
         listing,
-        &mut |job| {
+        |job| {
             if again.dry_run {
                 program::print(&job.id().to_string());
             } else {
@@ -157,7 +157,7 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
             }
             Ok(true)
         },
-        &mut |counts| progress.show(counts),
+        |counts| progress.show(counts),
     );
     scan.counts.log(if again.dry_run { "would_be_reconciled" } else { "reconciled" });
     let what = match ended {
@@ -174,8 +174,8 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
 fn redrive(again: &Again, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
     let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let dead = queue.dead_letters()?;
-    let mut redrive = Redrive::default();
-    let finished = redrive.run(&dead, queue, &mut Pace::new(again.per_second), &shutdown);
+    let mut redrive = Redrive::new(&dead, queue, Pace::new(again.per_second), &shutdown);
+    let finished = redrive.run();
     log::info(
         "redriven",
         &[("jobs", &redrive.sent), ("left_alone", &redrive.unreadable()), ("queue", &dead.url())],

@@ -6,7 +6,7 @@ use super::limits::MAX_BODY_BYTES;
 use super::page;
 use super::refusal::{Refusal, method_not_allowed, unauthorized};
 use super::request::RequestHead;
-use crate::domain::store::Key;
+use crate::domain::key::Key;
 use crate::support::secret::Secret;
 
 /// What a request asks for.

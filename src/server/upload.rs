@@ -17,8 +17,9 @@ use crate::domain::failure::Cause;
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
+use crate::domain::key::Key;
 use crate::domain::size::Size;
-use crate::domain::store::{Key, StoreError};
+use crate::domain::store::StoreError;
 use crate::support::log;
 
 /// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
