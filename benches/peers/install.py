@@ -10,7 +10,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 
 import versions
@@ -94,9 +93,4 @@ def cargo(directory):
 
 def ours():
     """Our thumbnails, compiled exactly as in the worker: the same profile, and the same versions of all dependencies."""
-    profile = [tomllib.loads((directory / "Cargo.toml").read_text())["profile"]["release"] for directory in (ROOT, HERE / "ours")]
-    if profile[0] != profile[1]:
-        sys.exit("benches/peers/ours/Cargo.toml: [profile.release] is not what the root's Cargo.toml has; copy it")
-    # Cargo takes from it what is needed and drops the rest.
-    shutil.copy(ROOT / "Cargo.lock", HERE / "ours" / "Cargo.lock")
     return cargo(HERE / "ours") / "peers-ours"

@@ -3,19 +3,22 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::aws::{S3Store, SqsQueue};
+use crate::aws::store_and_queue;
+use crate::domain::failure::Failure;
 use crate::domain::queue::Queue;
+use crate::support::env::Env;
 use crate::support::program::print;
 
-/// Asks both, prints a line for each, and fails if one of them fails.
-pub fn check(bucket: &str, store: &S3Store, queue_url: &str, queue: &SqsQueue) -> ExitCode {
+/// Asks both and prints a line for each. The exit status is a failure if one of them fails.
+pub fn check(env: &Env, bucket: &str, queue_url: &str) -> Result<ExitCode, Failure> {
+    let (store, queue) = store_and_queue(env, bucket, queue_url)?;
     let store_works = report("store", bucket, store.check().map(|()| "reached".to_owned()));
     let depth = queue.depth().map(|depth| {
         let (visible, in_flight, delayed) = (depth.visible, depth.in_flight, depth.delayed);
         format!("reached, {visible} visible, {in_flight} in flight, {delayed} delayed")
     });
     let queue_works = report("queue", queue_url, depth);
-    if store_works && queue_works { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if store_works && queue_works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn report(what: &str, name: &str, result: Result<String, impl Display>) -> bool {

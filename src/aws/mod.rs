@@ -50,6 +50,12 @@ impl Aws {
     }
 }
 
+/// The store in this bucket and the queue at this URL, which share a client.
+pub fn store_and_queue(env: &Env, bucket: &str, queue_url: &str) -> Result<(S3Store, SqsQueue), Failure> {
+    let aws = Aws::new(env.clone(), queue_url)?;
+    Ok((S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?))
+}
+
 fn log_event(event: &Event) {
     match event {
         Event::Retried { error, decision } => {

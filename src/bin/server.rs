@@ -7,7 +7,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use gate::reachable;
-use image_sharer::aws::{Aws, S3Store, SqsQueue, check};
+use image_sharer::aws::{self, check};
 use image_sharer::domain::job::Job;
 use image_sharer::domain::queue::{Queue, QueueError};
 use image_sharer::domain::store::Store;
@@ -26,7 +26,7 @@ use image_sharer::server::page::{self, Page};
 use image_sharer::server::{Server, socket_places};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
-use image_sharer::support::metrics::{Registry, ServerMetrics, WorkerMetrics};
+use image_sharer::support::metrics::WorkerMetrics;
 use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
 use image_sharer::support::{log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
@@ -79,45 +79,27 @@ fn parse(arguments: &[OsString]) -> Option<Run> {
     }
 }
 
-fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
-    let env = Env::of_process();
-    let config = Config::read(&env)?;
-    log::set_level(config.log);
+fn start(run: Run, env: Env, config: Config) -> Result<ExitCode, Box<dyn Error>> {
     match run {
         Run::Local(directory) => serve_local(&config, &env, &directory),
-        Run::Aws => serve_on_aws(&config, env),
+        Run::Aws => serve_on_aws(&config, &env),
         Run::Check => {
             config.required_public_url()?;
             let (bucket, queue_url) = config.bucket_and_queue()?;
-            let aws = Aws::new(env, queue_url)?;
-            Ok(check::check(
-                bucket,
-                &S3Store::new(&aws, bucket)?,
-                queue_url,
-                &SqsQueue::new(&aws, queue_url)?,
-            ))
+            Ok(check::check(&env, bucket, queue_url)?)
         }
     }
 }
 
-fn serve_on_aws(config: &Config, env: Env) -> Result<ExitCode, Box<dyn Error>> {
+fn serve_on_aws(config: &Config, env: &Env) -> Result<ExitCode, Box<dyn Error>> {
     let public_url = config.required_public_url()?.to_owned();
     let (bucket, queue_url) = config.bucket_and_queue()?;
-    let aws = Aws::new(env.clone(), queue_url)?;
-    let mut registry = Registry::default();
-    let api = Api {
-        store: Arc::new(S3Store::new(&aws, bucket)?),
-        queue: Arc::new(SqsQueue::new(&aws, queue_url)?),
-        page: config.page.then(|| Page::showing(&public_url)),
-        public_url,
-        max_pixels: config.max_pixels,
-        upload_token: config.upload_token.clone(),
-        serves_objects: false,
-        metrics: ServerMetrics::register(&mut registry).into(),
-    };
+    let (store, queue) = aws::store_and_queue(env, bucket, queue_url)?;
+    let api = api(config, Arc::new(store), Arc::new(queue), public_url);
     let listener = listen(config)?;
-    metrics::start(config.metrics_listen.as_deref(), registry)?;
-    Running::start(config, &env, listener, api, &Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?)?.serve()
+    let server_metrics = api.metrics.clone();
+    metrics::start(config.metrics_listen.as_deref(), move |page| server_metrics.show(page))?;
+    serve(begin(config, env, listener, api, &Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?)?)
 }
 
 /// The server and a worker in one process, on a directory and a queue in memory.
@@ -127,22 +109,16 @@ fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode,
     let queue = Arc::new(LocalQueue::default());
     let listener = listen(config)?;
     let public_url = config.local_public_url(listener.local_addr()?)?;
-    let mut registry = Registry::default();
-    let api = Api {
-        store: store.clone(),
-        queue: queue.clone(),
-        page: config.page.then(|| Page::showing(&public_url)),
-        public_url,
-        max_pixels: config.max_pixels,
-        upload_token: config.upload_token.clone(),
-        serves_objects: true,
-        metrics: ServerMetrics::register(&mut registry).into(),
-    };
-    let worker_metrics = WorkerMetrics::register(&mut registry);
-    metrics::start(config.metrics_listen.as_deref(), registry)?;
+    let api = Api { serves_objects: true, ..api(config, store.clone(), queue.clone(), public_url) };
+    let worker_metrics = WorkerMetrics::default();
+    let shown = (api.metrics.clone(), worker_metrics.clone());
+    metrics::start(config.metrics_listen.as_deref(), move |page| {
+        shown.0.show(page);
+        shown.1.show(page);
+    })?;
     requeue_unfinished(&store, &queue, &shutdown)?;
-    let running = Running::start(config, env, listener, api, &shutdown)?;
-    running.greet(directory, config.upload_token.is_some());
+    let server = begin(config, env, listener, api, &shutdown)?;
+    greet(config, server.address(), directory);
 
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     let worker_queue = queue.clone();
@@ -152,10 +128,24 @@ fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode,
         worked
     })?;
     // After an error the process does not wait for the worker, which may hang on the same disk.
-    let code = running.serve()?;
+    let code = serve(server)?;
     queue.close();
     worker.join().map_err(|_| "the worker panicked")??;
     Ok(code)
+}
+
+/// What the handlers need. On AWS, CloudFront serves the objects.
+fn api(config: &Config, store: Arc<dyn Store>, queue: Arc<dyn Queue>, public_url: String) -> Api {
+    Api {
+        store,
+        queue,
+        page: config.page.then(|| Page::showing(&public_url)),
+        public_url,
+        max_pixels: config.max_pixels,
+        upload_token: config.upload_token.clone(),
+        serves_objects: false,
+        metrics: Arc::default(),
+    }
 }
 
 fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
@@ -174,56 +164,48 @@ fn listen(config: &Config) -> Result<TcpListener, Box<dyn Error>> {
     })
 }
 
-/// A server that has begun to serve.
-struct Running {
-    server: Server,
-    /// The URL of the page to share from, if there is one.
-    page: Option<String>,
+fn begin(
+    config: &Config,
+    env: &Env,
+    listener: TcpListener,
+    api: Api,
+    shutdown: &Shutdown,
+) -> Result<Server, Box<dyn Error>> {
+    let public_url = api.public_url.clone();
+    let proxies = config.trusted_proxies.clone();
+    let server = Server::start(listener, proxies, &socket_places(env), api, shutdown)?;
+    let (address, page) = (server.address(), page_url(config, server.address()));
+    let mut fields: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
+    fields.extend(page.iter().map(|page| ("page", page as &dyn Display)));
+    log::info("serving", &fields);
+    Ok(server)
 }
 
-impl Running {
-    fn start(
-        config: &Config,
-        env: &Env,
-        listener: TcpListener,
-        api: Api,
-        shutdown: &Shutdown,
-    ) -> Result<Running, Box<dyn Error>> {
-        let (public_url, has_page) = (api.public_url.clone(), api.page.is_some());
-        let proxies = config.trusted_proxies.clone();
-        let server = Server::start(listener, proxies, &socket_places(env), api, shutdown)?;
-        let address = server.address();
-        let page = has_page.then(|| format!("http://{}{}", reachable(address), page::PATH));
-        let mut fields: Vec<(&str, &dyn Display)> = vec![("address", &address), ("public_url", &public_url)];
-        fields.extend(page.iter().map(|page| ("page", page as &dyn Display)));
-        log::info("serving", &fields);
-        Ok(Running { server, page })
-    }
+/// The URL of the page to share from, if there is one.
+fn page_url(config: &Config, address: SocketAddr) -> Option<String> {
+    config.page.then(|| format!("http://{}{}", reachable(address), page::PATH))
+}
 
-    /// Tells the person at the terminal what to do next, on standard output. The log is on standard error.
-    fn greet(&self, directory: &Path, has_token: bool) {
-        let token = if has_token { " -H \"Authorization: Bearer $UPLOAD_TOKEN\"" } else { "" };
-        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-        let address = reachable(self.server.address());
-        program::print(&format!(
-            "Images are kept in {}. Ctrl-C stops the server. Share one:",
-            directory.display()
-        ));
-        program::print(&format!(
-            "  curl -F image=@cat.jpg -H 'Accept: application/json'{token} http://{address}/"
-        ));
-        if let Some(page) = &self.page {
-            program::print(&format!("Or in a browser: {page}"));
-        }
+/// Tells the person at the terminal what to do next, on standard output. The log is on standard error.
+fn greet(config: &Config, address: SocketAddr, directory: &Path) {
+    let token = config.upload_token.as_ref().map_or("", |_| " -H \"Authorization: Bearer $UPLOAD_TOKEN\"");
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    program::print(&format!(
+        "Images are kept in {}. Ctrl-C stops the server. Share one:",
+        directory.display()
+    ));
+    let url = format!("http://{}/", reachable(address));
+    program::print(&format!("  curl -F image=@cat.jpg -H 'Accept: application/json'{token} {url}"));
+    if let Some(page) = page_url(config, address) {
+        program::print(&format!("Or in a browser: {page}"));
     }
+}
 
-    /// Serves until it is to stop, then drains. Fails if the server cannot go on.
-    fn serve(self) -> Result<ExitCode, Box<dyn Error>> {
-        self.server.wait()?;
-        let finished = self.server.drain();
-        log::info("stopped", &[("finished", &finished)]);
-        Ok(ExitCode::SUCCESS)
-    }
+/// Serves until it is to stop, then drains. Fails if the server cannot go on.
+fn serve(server: Server) -> Result<ExitCode, Box<dyn Error>> {
+    server.wait()?;
+    log::info("stopped", &[("finished", &server.drain())]);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Queues again what an earlier process answered 202 and did not finish, on a thread of its own, since there may be much. The
@@ -237,8 +219,7 @@ fn requeue_unfinished(
     let (store, queue, shutdown) = (store.clone(), queue.clone(), shutdown.clone());
     thread::Builder::new().name("requeue".into()).spawn(move || {
         let mut scan = Scan::new(&*store, &shutdown);
-        let ended =
-            scan.run(listing, &mut |job| send_when_there_is_room(&queue, job, &shutdown), &mut |_| {});
+        let ended = scan.run(listing, |job| send_when_there_is_room(&queue, job, &shutdown), |_| {});
         if let Err(error) = ended {
             log::error("requeue_failed", &[("error", &error)]);
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use image_sharer::aws::ec2::interruption::Interruption;
 use image_sharer::aws::ec2::user_data;
-use image_sharer::aws::{Aws, S3Store, SqsQueue, check};
+use image_sharer::aws::{self, S3Store, SqsQueue, check};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::queue::Queue;
 use image_sharer::domain::store::Store;
@@ -23,7 +23,7 @@ use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::reconcile::{self, Scan};
 use image_sharer::support::config::Config;
 use image_sharer::support::env::Env;
-use image_sharer::support::metrics::{Registry, WorkerMetrics};
+use image_sharer::support::metrics::WorkerMetrics;
 use image_sharer::support::shutdown::{EXIT_AT_ONCE, Shutdown};
 use image_sharer::support::{descriptors, log, metrics, program};
 use image_sharer::worker::{Settings, Until, work};
@@ -112,10 +112,7 @@ fn parse_again(options: &[OsString], scans: bool) -> Option<Again> {
     Some(again)
 }
 
-fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
-    let env = Env::of_process();
-    let config = Config::read(&env)?;
-    log::set_level(config.log);
+fn start(run: Run, env: Env, config: Config) -> Result<ExitCode, Box<dyn Error>> {
     match run {
         Run::UserData(directory) => {
             let path = user_data::write_settings(&env, &directory)?;
@@ -124,25 +121,20 @@ fn start(run: Run) -> Result<ExitCode, Box<dyn Error>> {
         }
         Run::Check => {
             let (bucket, queue_url) = config.bucket_and_queue()?;
-            let (store, queue) = store_and_queue(&env, &config)?;
-            Ok(check::check(bucket, &store, queue_url, &queue))
+            Ok(check::check(&env, bucket, queue_url)?)
         }
         Run::Reconcile(again) => {
             let (store, queue) = store_and_queue(&env, &config)?;
             reconcile(&again, &store, &queue)
         }
         Run::Redrive(again) => redrive(&again, &store_and_queue(&env, &config)?.1),
-        Run::Work(until) => {
-            let (store, queue) = store_and_queue(&env, &config)?;
-            work_until(until, env, &config, store, queue)
-        }
+        Run::Work(until) => work_until(until, env, &config),
     }
 }
 
 fn store_and_queue(env: &Env, config: &Config) -> Result<(S3Store, SqsQueue), Box<dyn Error>> {
     let (bucket, queue_url) = config.bucket_and_queue()?;
-    let aws = Aws::new(env.clone(), queue_url)?;
-    Ok((S3Store::new(&aws, bucket)?, SqsQueue::new(&aws, queue_url)?))
+    Ok(aws::store_and_queue(env, bucket, queue_url)?)
 }
 
 /// Success if all was looked at, whatever was left alone.
@@ -156,7 +148,7 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
     let listing = store.list(again.after, reconcile::PAGE)?;
     let ended = scan.run(
         listing,
-        &mut |job| {
+        |job| {
             if again.dry_run {
                 program::print(&job.id().to_string());
             } else {
@@ -165,7 +157,7 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
             }
             Ok(true)
         },
-        &mut |counts| progress.show(counts),
+        |counts| progress.show(counts),
     );
     scan.counts.log(if again.dry_run { "would_be_reconciled" } else { "reconciled" });
     let what = match ended {
@@ -182,8 +174,8 @@ fn reconcile(again: &Again, store: &S3Store, queue: &SqsQueue) -> Result<ExitCod
 fn redrive(again: &Again, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> {
     let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let dead = queue.dead_letters()?;
-    let mut redrive = Redrive::default();
-    let finished = redrive.run(&dead, queue, &mut Pace::new(again.per_second), &shutdown);
+    let mut redrive = Redrive::new(&dead, queue, Pace::new(again.per_second), &shutdown);
+    let finished = redrive.run();
     log::info(
         "redriven",
         &[("jobs", &redrive.sent), ("left_alone", &redrive.unreadable()), ("queue", &dead.url())],
@@ -191,22 +183,17 @@ fn redrive(again: &Again, queue: &SqsQueue) -> Result<ExitCode, Box<dyn Error>> 
     Ok(if finished? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn work_until(
-    until: Until,
-    env: Env,
-    config: &Config,
-    store: S3Store,
-    queue: SqsQueue,
-) -> Result<ExitCode, Box<dyn Error>> {
+fn work_until(until: Until, env: Env, config: &Config) -> Result<ExitCode, Box<dyn Error>> {
+    let (store, queue) = store_and_queue(&env, config)?;
     descriptors::raise_limit();
     let settings = Settings::for_this_machine(config.worker_jobs, config.max_pixels, config.thumbnail_fit);
     log::info(
         "working",
         &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
     );
-    let mut registry = Registry::default();
-    let worker_metrics = WorkerMetrics::register(&mut registry);
-    metrics::start(config.metrics_listen.as_deref(), registry)?;
+    let worker_metrics = WorkerMetrics::default();
+    let shown = worker_metrics.clone();
+    metrics::start(config.metrics_listen.as_deref(), move |page| shown.show(page))?;
     let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let interruption = Interruption::watch(env, shutdown.clone())?;
     let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, worker_metrics, until)?;

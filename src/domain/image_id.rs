@@ -2,7 +2,7 @@
 //!
 //! Anyone who knows an image's URL can see the image, so the id must be impossible to guess. That is why it comes from the
 //! system's random source, and is not a counter or a hash of the picture. With 128 bits two uploads practically never get the
-//! same id, and a store that can refuses a second original under one id
+//! same id. A store that is able to refuses a second original under one id all the same
 //! ([`Store::create`](crate::domain::store::Store::create)).
 
 use std::fmt;
@@ -10,14 +10,12 @@ use std::str::FromStr;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
+use thiserror::Error;
 
 /// 128 random bits. Its text is 32 lower-case hexadecimal digits: safe in a URL, an object key, a file name on a file
 /// system that ignores case, and on a command line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageId(u128);
-
-/// How many characters the text of an id has.
-pub const IMAGE_ID_CHARS: usize = 32;
 
 impl ImageId {
     /// A new id. Fails only when the system's random source does.
@@ -40,29 +38,17 @@ impl fmt::Debug for ImageId {
     }
 }
 
-/// The text was not 32 lower-case hexadecimal digits.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("an image id is 32 lower-case hexadecimal digits")]
 pub struct NotAnImageId;
-
-impl fmt::Display for NotAnImageId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an image id is 32 lower-case hexadecimal digits")
-    }
-}
-
-impl std::error::Error for NotAnImageId {}
 
 impl FromStr for ImageId {
     type Err = NotAnImageId;
 
     /// Takes exactly what `Display` writes, so that an image has one URL and not several.
     fn from_str(text: &str) -> Result<ImageId, NotAnImageId> {
-        let canonical =
-            text.len() == IMAGE_ID_CHARS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !canonical {
-            return Err(NotAnImageId);
-        }
-        u128::from_str_radix(text, 16).map(ImageId).map_err(|_| NotAnImageId)
+        let id = u128::from_str_radix(text, 16).map(ImageId);
+        id.ok().filter(|id| id.to_string() == text).ok_or(NotAnImageId)
     }
 }
 

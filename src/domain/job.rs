@@ -3,18 +3,17 @@
 //! It is JSON so that a person can read it in a console, and carries its version so that a worker of the next release can
 //! tell an old message from a new one while both are running. It holds no picture and no secret.
 
-use std::error::Error;
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::domain::format::ThumbnailFormat;
+use crate::domain::failure::{Cause, Failure};
+use crate::domain::format::{Format, ThumbnailFormat};
 use crate::domain::image_id::ImageId;
 use crate::domain::key::{Key, Kind};
 
 /// The version that this program writes, and the only one that it reads.
-pub const JOB_VERSION: u64 = 1;
+const JOB_VERSION: u64 = 1;
 
 /// Make the three thumbnails of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,47 +39,43 @@ impl Job {
             "version": JOB_VERSION,
             "id": self.id().to_string(),
             "original": self.original.to_string(),
-            "thumbnails": crate::domain::format::Format::from(self.thumbnails).extension(),
+            "thumbnails": Format::from(self.thumbnails).extension(),
             "uploaded_at_ms": since_epoch.as_millis() as u64,
         });
         body.to_string()
     }
 
     /// Reads a message body.
-    pub fn from_json(text: &str) -> Result<Job, JobError> {
-        let body: Value = serde_json::from_str(text).map_err(JobError::NotJson)?;
-        match body["version"].as_u64() {
-            Some(JOB_VERSION) => {}
-            _ => return Err(JobError::Version { found: shown(&body["version"]) }),
+    pub fn from_json(text: &str) -> Result<Job, Failure> {
+        let body: Value = serde_json::from_str(text).map_err(|error| {
+            Failure::caused_by(Cause::Other, format!("unreadable job: not JSON: {error}"), error)
+        })?;
+        if body["version"].as_u64() != Some(JOB_VERSION) {
+            let found = shown(&body["version"]);
+            return Err(unreadable(format!("version {found}, but this worker reads only {JOB_VERSION}")));
         }
-        let original = body["original"].as_str().and_then(|text| text.parse::<Key>().ok());
-        let original =
-            original.filter(|key| key.kind == Kind::Original).ok_or_else(|| unreadable(&body, "original"))?;
-        if body["id"].as_str() != Some(&original.id.to_string()) {
-            return Err(unreadable(&body, "id"));
-        }
-        let thumbnails = match body["thumbnails"].as_str() {
-            Some("jpg") => ThumbnailFormat::Jpeg,
-            Some("png") => ThumbnailFormat::Png,
-            _ => return Err(unreadable(&body, "thumbnails")),
-        };
-        let uploaded_at = body["uploaded_at_ms"].as_u64().map(Duration::from_millis);
-        let uploaded_at = uploaded_at.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
-        let uploaded_at = uploaded_at.ok_or_else(|| unreadable(&body, "uploaded_at_ms"))?;
+        let original = field(&body, "original", |value| {
+            value.as_str()?.parse().ok().filter(|key: &Key| key.kind == Kind::Original)
+        })?;
+        field(&body, "id", |value| (value.as_str()? == original.id.to_string()).then_some(()))?;
+        let thumbnails = field(&body, "thumbnails", |value| {
+            let extension = value.as_str()?;
+            ThumbnailFormat::ALL.into_iter().find(|format| Format::from(*format).extension() == extension)
+        })?;
+        let uploaded_at = field(&body, "uploaded_at_ms", |value| {
+            UNIX_EPOCH.checked_add(Duration::from_millis(value.as_u64()?))
+        })?;
         Ok(Job { original, thumbnails, uploaded_at })
     }
 }
 
-/// Why a message body is not a job that this program can read.
-#[derive(Debug)]
-pub enum JobError {
-    NotJson(serde_json::Error),
-    Version { found: String },
-    Field { name: &'static str, value: String },
+/// What `read` makes of a field's value. An error if that is nothing.
+fn field<T>(body: &Value, name: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<T, Failure> {
+    read(&body[name]).ok_or_else(|| unreadable(format!("{name} is {}", shown(&body[name]))))
 }
 
-fn unreadable(body: &Value, name: &'static str) -> JobError {
-    JobError::Field { name, value: shown(&body[name]) }
+fn unreadable(why: String) -> Failure {
+    Failure::new(Cause::Other, format!("unreadable job: {why}"))
 }
 
 /// How much of a wrong value is kept, in characters. A message may have 1 MiB, and the value is logged at each receive.
@@ -90,32 +85,9 @@ fn shown(value: &Value) -> String {
     value.to_string().chars().take(MAX_SHOWN_CHARS).collect()
 }
 
-impl fmt::Display for JobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unreadable job: ")?;
-        match self {
-            JobError::NotJson(error) => write!(f, "not JSON: {error}"),
-            JobError::Version { found } => {
-                write!(f, "version {found}, but this worker reads only {JOB_VERSION}")
-            }
-            JobError::Field { name, value } => write!(f, "{name} is {value}"),
-        }
-    }
-}
-
-impl Error for JobError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            JobError::NotJson(error) => Some(error),
-            JobError::Version { .. } | JobError::Field { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::format::Format;
 
     fn job() -> Job {
         Job {

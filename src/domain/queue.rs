@@ -6,9 +6,9 @@
 //! result. A message that was received [`MAX_RECEIVES`] times without being deleted is moved to the dead-letter queue, by what
 //! SQS calls the *redrive policy*. An operator's `worker --redrive` moves it back.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
+
+use thiserror::Error;
 
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
@@ -78,13 +78,14 @@ pub trait Queue: Send + Sync {
 }
 
 /// Why a queue did not do what it was asked, after the retries that it deserved.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum QueueError {
-    /// It holds all that it can.
+    #[error("the queue is full")]
     Full,
     /// Anything else. Its text says all that is known, such as the queue and the service's own code and request id. It is for
     /// the log, never for a client.
-    Failed(Failure),
+    #[error("{0}")]
+    Failed(#[source] Failure),
 }
 
 impl QueueError {
@@ -92,24 +93,6 @@ impl QueueError {
         match self {
             QueueError::Full => Cause::QueueFull,
             QueueError::Failed(failure) => failure.cause,
-        }
-    }
-}
-
-impl fmt::Display for QueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            QueueError::Full => f.write_str("the queue is full"),
-            QueueError::Failed(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl Error for QueueError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            QueueError::Full => None,
-            QueueError::Failed(failure) => Some(failure),
         }
     }
 }

@@ -5,11 +5,8 @@ use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Size {
-    /// 100x100 pixels.
     Small,
-    /// 300x300 pixels.
     Medium,
-    /// 600x600 pixels.
     Large,
 }
 
@@ -18,15 +15,11 @@ impl Size {
     pub const ALL: [Size; 3] = [Size::Small, Size::Medium, Size::Large];
 
     /// The sides of the squares in pixels, in the order of [`Size::ALL`].
-    pub const SIDES: [u32; 3] = [Size::Small.pixels(), Size::Medium.pixels(), Size::Large.pixels()];
+    pub const SIDES: [u32; 3] = [100, 300, 600];
 
     /// The side of the square, in pixels.
     pub const fn pixels(self) -> u32 {
-        match self {
-            Size::Small => 100,
-            Size::Medium => 300,
-            Size::Large => 600,
-        }
+        Size::SIDES[self as usize]
     }
 
     /// The word for it in URLs, object keys and the answer to an upload.

@@ -3,13 +3,13 @@
 //! The trait is as narrow as the pipeline: nothing appends or overwrites something else's object, and only
 //! [`reconcile`](crate::reconcile) lists.
 
-use std::error::Error;
-use std::fmt;
 use std::time::SystemTime;
+
+use thiserror::Error;
 
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::image_id::ImageId;
-pub use crate::domain::key::{Key, Kind};
+use crate::domain::key::Key;
 
 /// What every object is served with. It is never rewritten with other bytes, so viewers and CloudFront may keep it for a year,
 /// the longest there is.
@@ -53,22 +53,20 @@ pub trait Store: Send + Sync {
 }
 
 /// Why a store did not do what it was asked.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub enum StoreError {
-    /// No object has this key.
+    #[error("{0}: no such object")]
     NotFound(Key),
     /// `create` found an object of this key.
+    #[error("{0}: the object exists already")]
     Exists(Key),
     /// `get` found an object over its limit.
-    TooLarge {
-        /// The object.
-        key: Key,
-        /// What `get` was ready to take.
-        max_bytes: usize,
-    },
+    #[error("{key}: the object has over {max_bytes} bytes")]
+    TooLarge { key: Key, max_bytes: usize },
     /// Anything else, after the retries that it deserved: the network, the disk, a refusal. Its text says all that is known,
     /// such as the key and the service's own code and request id. It is for the log, never for a client.
-    Failed(Failure),
+    #[error("{0}")]
+    Failed(#[source] Failure),
 }
 
 impl StoreError {
@@ -76,28 +74,6 @@ impl StoreError {
         match self {
             StoreError::Failed(failure) => failure.cause,
             StoreError::NotFound(_) | StoreError::Exists(_) | StoreError::TooLarge { .. } => Cause::Other,
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StoreError::NotFound(key) => write!(f, "{key}: no such object"),
-            StoreError::Exists(key) => write!(f, "{key}: the object exists already"),
-            StoreError::TooLarge { key, max_bytes } => {
-                write!(f, "{key}: the object has over {max_bytes} bytes")
-            }
-            StoreError::Failed(failure) => failure.fmt(f),
-        }
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            StoreError::Failed(failure) => Some(failure),
-            _ => None,
         }
     }
 }

@@ -1,20 +1,22 @@
 //! From a listing's objects to images: what belongs together, and what is missing.
 //!
-//! All keys of an image begin with its id, so in an ordered listing they are neighbours, also across pages. An image is whole
-//! once an object of another image has come, or the end.
+//! All keys of an image begin with its id, so they are neighbours in an ordered listing, also across pages. An image is whole
+//! once an object of another image follows, or the listing ends.
 
-use std::fmt;
+use std::error::Error;
+use std::iter::Peekable;
 
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
 use crate::domain::key::{Key, Kind};
 use crate::domain::size::Size;
-use crate::domain::store::Listed;
+use crate::domain::store::{Listed, Listing, StoreError};
+use crate::support::shutdown::Shutdown;
 
-/// The objects of an image: up to four, unless somebody has added others.
+/// The objects of an image. There are up to four, unless somebody has added others.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Image {
-    pub id: ImageId,
+    pub(crate) id: ImageId,
     objects: Vec<Listed>,
 }
 
@@ -30,7 +32,7 @@ impl Image {
             .any(|format| Size::ALL.into_iter().all(|size| self.has_thumbnail(size, format)))
     }
 
-    /// The format that all thumbnails have that are there; `None` if there are none, or of both.
+    /// The format of the thumbnails that are there. `None` if there are none, or some of each format.
     pub(crate) fn thumbnail_format(&self) -> Option<ThumbnailFormat> {
         let has = |format| Size::ALL.into_iter().any(|size| self.has_thumbnail(size, format));
         let mut formats = ThumbnailFormat::ALL.into_iter().filter(|format| has(*format));
@@ -44,49 +46,41 @@ impl Image {
 }
 
 /// Puts images together from a listing's objects.
-#[derive(Default)]
-pub(crate) struct Images {
-    last: Option<Image>,
-}
+pub(crate) struct Images(Peekable<Box<dyn Iterator<Item = Result<Listed, StoreError>>>>);
 
 impl Images {
-    /// Takes the next object, and returns the image before it if that is over. Fails if the listing is not in order.
-    pub(crate) fn add(&mut self, object: Listed) -> Result<Option<Image>, OutOfOrder> {
-        let id = object.key.id;
-        match &mut self.last {
-            Some(image) if image.id == id => {
-                image.objects.push(object);
-                Ok(None)
+    /// When the process is to stop, the listing ends with the page that has been fetched, and the last image may not be whole.
+    pub(crate) fn new(listing: Listing, shutdown: &Shutdown) -> Images {
+        let shutdown = shutdown.clone();
+        let pages = listing.take_while(move |_| !shutdown.is_requested());
+        let objects = pages.flat_map(|page| match page {
+            Ok(objects) => objects.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        Images((Box::new(objects) as Box<dyn Iterator<Item = _>>).peekable())
+    }
+
+    /// The next image. Fails if the store does, or lists an object of an earlier image after one of a later image.
+    pub(crate) fn next(&mut self) -> Result<Option<Image>, Box<dyn Error>> {
+        let Some(first) = self.0.next().transpose()? else { return Ok(None) };
+        let id = first.key.id;
+        let mut objects = vec![first];
+        let begins_another = |next: &Result<Listed, _>| next.as_ref().is_ok_and(|next| next.key.id > id);
+        while let Some(next) = self.0.next_if(|next| !begins_another(next)).transpose()? {
+            if next.key.id < id {
+                return Err(format!("the store does not list in order: {} comes after {id}", next.key).into());
             }
-            Some(image) if image.id > id => Err(OutOfOrder { key: object.key, after: image.id }),
-            _ => Ok(self.last.replace(Image { id, objects: vec![object] })),
+            objects.push(next);
         }
-    }
-
-    pub(crate) fn end(self) -> Option<Image> {
-        self.last
+        Ok(Some(Image { id, objects }))
     }
 }
-
-/// The store lists an object of an earlier image after one of a later image.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct OutOfOrder {
-    key: Key,
-    after: ImageId,
-}
-
-impl fmt::Display for OutOfOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store does not list in order: {} comes after {}", self.key, self.after)
-    }
-}
-
-impl std::error::Error for OutOfOrder {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::format::Format;
+    use std::iter;
     use std::time::UNIX_EPOCH;
 
     fn object(id: u8, name: &str) -> Listed {
@@ -98,19 +92,45 @@ mod tests {
         Image { id: objects[0].key.id, objects }
     }
 
+    fn images_of(objects: &[Listed], page: usize) -> Images {
+        let pages: Vec<_> = objects.chunks(page).map(|page| Ok(page.to_vec())).collect();
+        Images::new(Box::new(pages.into_iter()), &Shutdown::default())
+    }
+
     #[test]
     fn neighbours_are_one_image() {
         let (first, second) = (["large.jpg", "original.gif", "small.jpg"], ["original.jpg"]);
-        let mut images = Images::default();
-        for name in first {
-            assert_eq!(images.add(object(1, name)), Ok(None));
+        let objects = first.map(|name| object(1, name)).into_iter().chain([object(2, second[0])]);
+        let objects: Vec<Listed> = objects.collect();
+        for page in 1..=objects.len() {
+            let mut images = images_of(&objects, page);
+            assert_eq!(images.next().unwrap(), Some(image(1, &first)));
+            assert_eq!(images.next().unwrap(), Some(image(2, &second)));
+            assert_eq!(images.next().unwrap(), None);
         }
-        assert_eq!(images.add(object(2, second[0])), Ok(Some(image(1, &first))));
-        assert!(
-            images.add(object(1, "small.png")).unwrap_err().to_string().contains("does not list in order")
-        );
-        assert_eq!(images.end(), Some(image(2, &second)));
-        assert_eq!(Images::default().end(), None);
+    }
+
+    #[test]
+    fn a_listing_out_of_order() {
+        let mut images = images_of(&[object(2, "original.jpg"), object(1, "small.png")], 1);
+        assert!(images.next().unwrap_err().to_string().contains("does not list in order"));
+    }
+
+    /// Otherwise an image of which half is listed looks unfinished.
+    #[test]
+    fn an_error_in_the_middle_of_an_image_ends_the_listing() {
+        let failed = StoreError::NotFound(object(1, "original.jpg").key);
+        let pages = [Ok(vec![object(1, "original.jpg")]), Err(failed)];
+        let mut images = Images::new(Box::new(pages.into_iter()), &Shutdown::default());
+        assert!(images.next().is_err());
+    }
+
+    #[test]
+    fn no_more_pages_are_looked_at_when_the_process_is_to_stop() {
+        let shutdown = Shutdown::default();
+        shutdown.request();
+        let empty_pages = iter::repeat_with(|| Ok(Vec::new()));
+        assert_eq!(Images::new(Box::new(empty_pages), &shutdown).next().unwrap(), None);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 use crate::domain::format::{MAX_IMAGE_BYTES, ThumbnailFormat};
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
+use crate::domain::key::Key;
 use crate::domain::queue::QueueError;
 use crate::domain::store::{Listed, Listing, Store, StoreError};
 use crate::support::log;
@@ -32,7 +33,7 @@ use images::{Image, Images};
 
 /// How old an unfinished original must be before its job is taken for lost. A server takes at most 39 s from the original to the
 /// job, and a job that fails is tried for seven minutes. A job that is unfinished after twice that time waits in a long backlog,
-/// or is lost. Two machines' clocks differ by less.
+/// or is lost. The clocks of two machines differ by less than what remains.
 pub const GRACE: Duration = Duration::from_secs(15 * 60);
 
 /// Jobs queued again a second. One small worker finishes about as many, so jobs of live uploads in the same queue hardly wait
@@ -59,18 +60,15 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// Queues a job again. False if the process is to stop instead.
-pub type QueueAgain<'a> = &'a mut dyn FnMut(&Job) -> Result<bool, QueueError>;
-
 /// A scan of a store.
 pub struct Scan<'a> {
-    pub store: &'a dyn Store,
+    store: &'a dyn Store,
+    /// Asked before each image.
+    shutdown: &'a Shutdown,
     /// Originals that were stored at this time or later are left alone.
     pub before: Option<SystemTime>,
     /// The scan ends when more originals in a row than this cannot be read.
     pub max_failures: u32,
-    /// Asked before each image.
-    pub shutdown: &'a Shutdown,
     pub counts: Counts,
     /// All images up to this one are queued, complete, or left alone.
     pub done_to: Option<ImageId>,
@@ -82,120 +80,89 @@ impl<'a> Scan<'a> {
     pub fn new(store: &'a dyn Store, shutdown: &'a Shutdown) -> Scan<'a> {
         Scan {
             store,
+            shutdown,
             before: None,
             max_failures: u32::MAX,
-            shutdown,
             counts: Counts::default(),
             done_to: None,
             failures_in_a_row: 0,
         }
     }
 
-    /// Goes through the listing. False if the process was told to stop. `show` is called after each object.
+    /// Goes through the listing. `queue_again` queues a job, or returns false if the process is to stop instead. `show` is called
+    /// after each image. Returns false if the process was told to stop.
     pub fn run(
         &mut self,
         listing: Listing,
-        queue_again: QueueAgain,
-        show: &mut dyn FnMut(&Counts),
+        mut queue_again: impl FnMut(&Job) -> Result<bool, QueueError>,
+        mut show: impl FnMut(&Counts),
     ) -> Result<bool, Box<dyn Error>> {
-        let mut images = Images::default();
-        for page in listing {
+        let mut images = Images::new(listing, self.shutdown);
+        while let Some(image) = images.next()? {
             if self.shutdown.is_requested() {
-                return Ok(false);
+                break;
             }
-            for object in page? {
-                if let Some(image) = images.add(object)?
-                    && !self.look_at(&image, queue_again)?
-                {
-                    return Ok(false);
+            if let Some(original) = image.original() {
+                if !image.is_complete() {
+                    if let Some(job) = self.job_of(&image, original)? {
+                        if !queue_again(&job)? {
+                            return Ok(false);
+                        }
+                        self.counts.queued += 1;
+                    }
+                    self.counts.unfinished += 1;
                 }
-                show(&self.counts);
+                self.counts.images += 1;
             }
+            if self.counts.failed == 0 {
+                self.done_to = Some(image.id); // those that failed are to be tried again
+            }
+            show(&self.counts);
         }
-        images.end().map_or(Ok(true), |image| self.look_at(&image, queue_again))
+        Ok(!self.shutdown.is_requested())
     }
 
-    fn look_at(&mut self, image: &Image, queue_again: QueueAgain) -> Result<bool, Box<dyn Error>> {
-        if self.shutdown.is_requested() {
-            return Ok(false);
-        }
-        if let Some(original) = image.original() {
-            if !image.is_complete() && !self.finish(image, original, queue_again)? {
-                return Ok(false);
-            }
-            self.counts.images += 1;
-        }
-        if self.counts.failed == 0 {
-            self.done_to = Some(image.id); // those that failed are to be tried again
-        }
-        Ok(true)
-    }
-
-    fn finish(
-        &mut self,
-        image: &Image,
-        original: Listed,
-        queue_again: QueueAgain,
-    ) -> Result<bool, Box<dyn Error>> {
+    /// The job of an unfinished image. `None` if the image is left alone.
+    fn job_of(&mut self, image: &Image, original: Listed) -> Result<Option<Job>, StoreError> {
         if self.before.is_some_and(|before| original.modified >= before) {
             self.counts.young += 1;
-        } else {
-            match self.thumbnails_of(image, original) {
-                Ok(thumbnails) => {
-                    let (original, uploaded_at) = (original.key, original.modified);
-                    if !queue_again(&Job { original, thumbnails, uploaded_at })? {
-                        return Ok(false);
-                    }
-                    self.counts.queued += 1;
-                }
-                Err(left) => self.leave(original, left)?,
+            return Ok(None);
+        }
+        let found = self.thumbnail_format(image, &original.key);
+        let reason: &dyn Display = match &found {
+            Ok(Some(thumbnails)) => {
+                let (original, uploaded_at) = (original.key, original.modified);
+                return Ok(Some(Job { original, thumbnails: *thumbnails, uploaded_at }));
             }
-        }
-        self.counts.unfinished += 1;
-        Ok(true)
-    }
-
-    /// An existing thumbnail has the format that the others must have. Without one the original's bytes decide, as at the upload.
-    fn thumbnails_of(&mut self, image: &Image, original: Listed) -> Result<ThumbnailFormat, Left> {
-        if let Some(format) = image.thumbnail_format() {
-            return Ok(format);
-        }
-        match self.store.get(&original.key, MAX_IMAGE_BYTES) {
-            Ok(bytes) => {
-                self.failures_in_a_row = 0;
-                pictures::thumbnail_format(&bytes).ok_or(Left::Alone("it is no image".to_owned()))
-            }
-            Err(error @ StoreError::Failed(_)) => Err(Left::Failed(error)),
-            Err(error) => Err(Left::Alone(error.to_string())),
-        }
-    }
-
-    fn leave(&mut self, original: Listed, left: Left) -> Result<(), StoreError> {
-        let log = |reason: &dyn Display| {
-            log::warn("left_unfinished", &[("key", &original.key), ("error", reason)]);
+            Ok(None) => &"it is no image",
+            Err(error) => error,
         };
-        match left {
-            Left::Alone(reason) => {
-                log(&reason);
-                self.counts.left_alone += 1;
-            }
-            Left::Failed(error) => {
-                log(&error);
+        log::warn("left_unfinished", &[("key", &original.key), ("error", reason)]);
+        match found {
+            Err(error @ StoreError::Failed(_)) => {
                 self.counts.failed += 1;
                 self.failures_in_a_row += 1;
                 if self.failures_in_a_row > self.max_failures {
                     return Err(error);
                 }
             }
+            _ => self.counts.left_alone += 1,
         }
-        Ok(())
+        Ok(None)
     }
-}
 
-/// Why an unfinished image is not queued again.
-enum Left {
-    /// It never will be.
-    Alone(String),
-    /// The store did not answer.
-    Failed(StoreError),
+    /// An existing thumbnail has the format that the others must have. Without one the original's bytes decide, as at the upload.
+    /// `None` if they are no image.
+    fn thumbnail_format(
+        &mut self,
+        image: &Image,
+        original: &Key,
+    ) -> Result<Option<ThumbnailFormat>, StoreError> {
+        if let Some(format) = image.thumbnail_format() {
+            return Ok(Some(format));
+        }
+        let bytes = self.store.get(original, MAX_IMAGE_BYTES)?;
+        self.failures_in_a_row = 0;
+        Ok(pictures::thumbnail_format(&bytes))
+    }
 }

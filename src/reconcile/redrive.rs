@@ -12,11 +12,11 @@ use crate::domain::queue::{MAX_BATCH, Message, Queue, QueueError, Receipt};
 use crate::support::log;
 use crate::support::shutdown::Shutdown;
 
-/// How long a message that stays is hidden, in seconds: longer than a run takes, which moves 72,000 jobs in an hour at 20 a
-/// second. It becomes visible at the end of the run. Only after SIGKILL it takes this long.
+/// How long a message that stays is hidden, in seconds. At 20 jobs a second a run moves 72,000 in this time. The message becomes
+/// visible at the end of the run; only after SIGKILL it stays hidden this long.
 const HIDDEN_SECONDS: u32 = 3600;
 
-/// The most messages that may stay. So many must be from another release, or from something else, and an operator should look at
+/// The most messages that may stay. More must come from another release, or from something else, and an operator should look at
 /// them before more are hidden.
 const MAX_UNREADABLE: usize = 1000;
 
@@ -26,29 +26,30 @@ const POLL: Duration = Duration::from_secs(2);
 /// How much of a message that stays is logged, in characters: enough to tell what it is.
 const MAX_BODY_CHARS: usize = 200;
 
-#[derive(Default)]
-pub struct Redrive {
+/// A move of all jobs from a dead-letter queue to a queue, at a pace.
+pub struct Redrive<'a> {
+    dead: &'a dyn Queue,
+    jobs: &'a dyn Queue,
+    pace: Pace,
+    shutdown: &'a Shutdown,
     /// Jobs that went back.
     pub sent: u64,
     /// The receipts of messages that are no jobs, and stay.
     unreadable: Vec<Receipt>,
 }
 
-impl Redrive {
-    /// Moves all jobs of `dead` to `jobs`, as fast as `pace` says. False if it was told to stop, or found too many messages that
-    /// are no jobs. Takes no more messages than there are at the start, so that a job which fails again and again does not keep
-    /// it going.
-    pub fn run(
-        &mut self,
-        dead: &dyn Queue,
-        jobs: &dyn Queue,
-        pace: &mut Pace,
-        shutdown: &Shutdown,
-    ) -> Result<bool, QueueError> {
-        let finished = self.move_all(dead, jobs, pace, shutdown);
+impl<'a> Redrive<'a> {
+    pub fn new(dead: &'a dyn Queue, jobs: &'a dyn Queue, pace: Pace, shutdown: &'a Shutdown) -> Redrive<'a> {
+        Redrive { dead, jobs, pace, shutdown, sent: 0, unreadable: Vec::new() }
+    }
+
+    /// Moves all jobs. False if it was told to stop, or found too many messages that are no jobs. Takes no more messages than
+    /// there are at the start. Otherwise a job that fails again and again would keep it going.
+    pub fn run(&mut self) -> Result<bool, QueueError> {
+        let finished = self.move_all();
         for receipts in self.unreadable.chunks(MAX_BATCH) {
             let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), 0)).collect();
-            if let Err(error) = dead.change_visibility(&changes) {
+            if let Err(error) = self.dead.change_visibility(&changes) {
                 log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves
                 break;
             }
@@ -61,49 +62,38 @@ impl Redrive {
         self.unreadable.len()
     }
 
-    fn move_all(
-        &mut self,
-        dead: &dyn Queue,
-        jobs: &dyn Queue,
-        pace: &mut Pace,
-        shutdown: &Shutdown,
-    ) -> Result<bool, QueueError> {
-        let depth = dead.depth()?;
+    fn move_all(&mut self) -> Result<bool, QueueError> {
+        let depth = self.dead.depth()?;
         // SQS calls its numbers approximate, so one batch more.
         let mut left = depth.visible + depth.in_flight + depth.delayed + MAX_BATCH as u64;
         while left > 0 {
-            if shutdown.is_requested() {
+            if self.shutdown.is_requested() {
                 return Ok(false);
             }
-            let messages = dead.receive(MAX_BATCH, POLL)?;
+            let messages = self.dead.receive(MAX_BATCH, POLL)?;
             if messages.is_empty() {
                 break;
             }
             left = left.saturating_sub(messages.len() as u64);
-            let sent = self.move_batch(dead, jobs, messages)?;
+            let sent = self.move_batch(messages)?;
             if self.unreadable.len() > MAX_UNREADABLE {
                 log::error("too_many_unreadable", &[("messages", &self.unreadable.len())]);
                 return Ok(false);
             }
-            shutdown.wait_timeout(pace.rest(sent, Instant::now()));
+            self.shutdown.wait_timeout(self.pace.rest(sent, Instant::now()));
         }
         Ok(true)
     }
 
-    /// Says how many were sent. After an error, what was received and not sent becomes visible by itself.
-    fn move_batch(
-        &mut self,
-        dead: &dyn Queue,
-        jobs: &dyn Queue,
-        messages: Vec<Message>,
-    ) -> Result<u32, QueueError> {
+    /// Returns how many were sent. After an error, what was received and not sent becomes visible by itself.
+    fn move_batch(&mut self, messages: Vec<Message>) -> Result<u32, QueueError> {
         let (mut moved, mut stay) = (Vec::new(), Vec::new());
-        let mut result = Ok(());
+        let mut sent = Ok(());
         for message in messages {
             match Job::from_json(&message.body) {
                 Ok(job) => {
-                    result = jobs.send(&job);
-                    if result.is_err() {
+                    sent = self.jobs.send(&job);
+                    if sent.is_err() {
                         break;
                     }
                     moved.push(message.receipt);
@@ -116,7 +106,8 @@ impl Redrive {
             }
         }
         self.sent += moved.len() as u64;
-        result = result.and(dead.delete(&moved)).and(dead.change_visibility(&stay));
+        // All three are done, whichever fails.
+        let result = sent.and(self.dead.delete(&moved)).and(self.dead.change_visibility(&stay));
         self.unreadable.extend(stay.into_iter().map(|(receipt, _)| receipt));
         result.map(|()| moved.len() as u32)
     }

@@ -2,15 +2,15 @@
 //! take requests from `recv()`, read the body, and respond.
 //!
 //! A reader may follow one upload: [api] takes the request, routes.rs says what it is for, upload.rs finds the image in the body
-//! ([multipart]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
+//! (form.rs, by [form_data]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
 //! [worker](crate::worker) does the rest. objects.rs and [page] serve what a browser asks for; limits.rs has all limits with
 //! their reasons, and hooks.rs turns what the gate says into log lines and numbers.
 
 mod answer;
 pub mod api;
+mod form;
 mod hooks;
 mod limits;
-mod multipart;
 mod objects;
 pub mod page;
 mod refusal;
@@ -22,6 +22,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use gate::{Gate, Networks, PrivateSocket, SocketDirectory};
@@ -40,7 +41,8 @@ use crate::support::shutdown::Shutdown;
 /// A running server.
 pub struct Server {
     gate: Gate,
-    failed: Arc<Failed>,
+    failure: Receiver<ServerError>,
+    shutdown: Shutdown,
     socket_directory: SocketDirectory,
 }
 
@@ -58,9 +60,11 @@ impl Server {
         let limits = gate_limits(descriptors::raise_limit())?;
         let PrivateSocket { listener: private_listener, directory } =
             PrivateSocket::bind("image-sharer", socket_places).map_err(io::Error::other)?;
-        let (api, failed) = (Arc::new(api), Arc::new(Failed::new(shutdown.clone())));
-        let inner = tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?;
-        let inner = Arc::new(inner);
+        let (first, failure) = sync_channel(1);
+        let failed = Failed { first, shutdown: shutdown.clone() };
+        let api = Arc::new(api);
+        let inner =
+            Arc::new(tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?);
         for number in 0..HANDLERS {
             let (inner, api, failed) = (inner.clone(), api.clone(), failed.clone());
             thread::Builder::new()
@@ -72,10 +76,10 @@ impl Server {
             trusted_proxies,
             passed_on: request::HEADERS,
             private_socket: directory.path(),
-            hooks: Arc::new(Hooks { api, failed: failed.clone() }),
+            hooks: Arc::new(Hooks { api, failed }),
         };
         let gate = Gate::open(listener, settings)?;
-        Ok(Server { gate, failed, socket_directory: directory })
+        Ok(Server { gate, failure, shutdown: shutdown.clone(), socket_directory: directory })
     }
 
     /// The address that is listened on.
@@ -85,7 +89,8 @@ impl Server {
 
     /// Waits until the shutdown is requested. Fails if the server requested it because it cannot go on.
     pub fn wait(&self) -> Result<(), ServerError> {
-        self.failed.wait()
+        self.shutdown.wait();
+        self.failure.try_recv().map_or(Ok(()), Err)
     }
 
     /// Stops taking requests and finishes those in hand. Says whether all were finished in time.
@@ -101,7 +106,7 @@ fn handle_all(inner: &tiny_http::Server, api: &Api, failed: &Failed) {
     loop {
         match inner.recv() {
             Ok(request) => api.handle(request),
-            Err(error) => return failed.report(ServerError::Inner(error)),
+            Err(error) => return failed.report(ServerError::Inner(error.into())),
         }
     }
 }

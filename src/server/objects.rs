@@ -6,7 +6,8 @@ use super::page;
 use super::refusal::Refusal;
 use super::request::Incoming;
 use crate::domain::format::{Format, ThumbnailFormat};
-use crate::domain::store::{CACHE_CONTROL, Key, Kind, StoreError};
+use crate::domain::key::{Key, Kind};
+use crate::domain::store::{CACHE_CONTROL, StoreError};
 
 /// The longest object: a large thumbnail of 600x600 pixels in an incompressible PNG.
 const MAX_OBJECT_BYTES: usize = 1_600_000;

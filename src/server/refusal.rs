@@ -15,8 +15,3 @@ pub(super) fn unauthorized() -> Refusal {
         "Uploads are for those who were given a token: send the header Authorization: Bearer TOKEN.";
     Refusal { header: Some(("WWW-Authenticate", "Bearer".to_owned())), ..Refusal::new(401, message) }
 }
-
-/// A 413, for an image or a whole body.
-pub(super) fn image_too_large() -> Refusal {
-    Refusal::new(413, super::multipart::MultipartError::ImageTooLarge.to_string())
-}

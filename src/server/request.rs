@@ -37,35 +37,36 @@ pub(super) struct RequestHead {
 
 impl From<&gate::Head> for RequestHead {
     fn from(head: &gate::Head) -> RequestHead {
-        let header = |name| head.header(name).map(str::to_owned);
-        RequestHead {
-            method: head.method.clone(),
-            target: head.target.clone(),
-            content_length: Some(head.content_length),
-            accept: header(ACCEPT),
-            authorization: head.header(AUTHORIZATION).map(Secret::new),
-            content_type: header(CONTENT_TYPE),
-            if_none_match: header(IF_NONE_MATCH),
-        }
+        RequestHead::new(&head.method, &head.target, Some(head.content_length), |name| head.header(name))
     }
 }
 
 impl From<&tiny_http::Request> for RequestHead {
     fn from(request: &tiny_http::Request) -> RequestHead {
-        let header = |name| find_header(request, name).map(str::to_owned);
-        RequestHead {
-            method: request.method().as_str().to_owned(),
-            target: request.url().to_owned(),
-            content_length: request.body_length().map(|length| length as u64),
-            accept: header(ACCEPT),
-            authorization: find_header(request, AUTHORIZATION).map(Secret::new),
-            content_type: header(CONTENT_TYPE),
-            if_none_match: header(IF_NONE_MATCH),
-        }
+        let length = request.body_length().map(|length| length as u64);
+        let header = |name| find_header(request, name);
+        RequestHead::new(request.method().as_str(), request.url(), length, header)
     }
 }
 
 impl RequestHead {
+    fn new<'a>(
+        method: &str,
+        target: &str,
+        content_length: Option<u64>,
+        header: impl Fn(&'static str) -> Option<&'a str>,
+    ) -> RequestHead {
+        RequestHead {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            content_length,
+            accept: header(ACCEPT).map(str::to_owned),
+            authorization: header(AUTHORIZATION).map(Secret::new),
+            content_type: header(CONTENT_TYPE).map(str::to_owned),
+            if_none_match: header(IF_NONE_MATCH).map(str::to_owned),
+        }
+    }
+
     /// The target without its query.
     pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()

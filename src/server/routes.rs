@@ -1,11 +1,12 @@
 //! Which request is for what, and what can be refused by the head alone.
 
 use super::api::Api;
+use super::form::image_too_large;
 use super::limits::MAX_BODY_BYTES;
 use super::page;
-use super::refusal::{Refusal, image_too_large, method_not_allowed, unauthorized};
+use super::refusal::{Refusal, method_not_allowed, unauthorized};
 use super::request::RequestHead;
-use crate::domain::store::Key;
+use crate::domain::key::Key;
 use crate::support::secret::Secret;
 
 /// What a request asks for.

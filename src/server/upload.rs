@@ -10,15 +10,16 @@ use pictures::{Inspected, inspect};
 
 use super::answer::Answer;
 use super::api::{Api, unavailable};
-use super::multipart;
+use super::form::find_image;
 use super::refusal::Refusal;
 use super::request::Incoming;
 use crate::domain::failure::Cause;
 use crate::domain::format::ThumbnailFormat;
 use crate::domain::image_id::ImageId;
 use crate::domain::job::Job;
+use crate::domain::key::Key;
 use crate::domain::size::Size;
-use crate::domain::store::{Key, StoreError};
+use crate::domain::store::StoreError;
 use crate::support::log;
 
 /// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
@@ -28,8 +29,7 @@ const MAX_IDS: u32 = 3;
 impl Api {
     pub(super) fn upload(&self, incoming: &Incoming, body: &[u8]) -> Result<Answer, Refusal> {
         let content_type = incoming.head.content_type.as_deref().unwrap_or_default();
-        let image = multipart::find_image(content_type, body)
-            .map_err(|error| Refusal::new(error.status(), error.to_string()))?;
+        let image = find_image(content_type, body)?;
         let inspected =
             inspect(image, self.max_pixels).map_err(|error| Refusal::new(400, error.to_string()))?;
 

@@ -59,155 +59,110 @@ pub struct ConfigError {
     variable: &'static str,
     /// The value, quoted, unless it is a secret or there was none.
     was: String,
-    should_be: &'static str,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {}: it must be {}", self.variable, self.was, self.should_be)
+        write!(f, "{} is {}", self.variable, self.was)?;
+        let setting = MUST_BE.iter().find(|(variable, _)| *variable == self.variable);
+        setting.map_or(Ok(()), |(_, must_be)| write!(f, ": it must be {must_be}"))
     }
 }
 
 impl std::error::Error for ConfigError {}
 
-/// One environment variable: its name, what a wrong value is told that it must be, and how a value is read.
-struct Setting<T> {
-    name: &'static str,
-    must_be: &'static str,
-    parse: fn(&str) -> Option<T>,
-}
+/// Every variable, and what the user is told that it must be if it is missing or wrong.
+const MUST_BE: [(&str, &str); 12] = [
+    ("LISTEN", "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80"),
+    ("PUBLIC_URL", "where the images are seen, such as https://images.example.com"),
+    ("IMAGES_BUCKET", "the name of the S3 bucket for the images (or start with --local DIR for one machine)"),
+    ("JOBS_QUEUE_URL", "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"),
+    ("MAX_PIXELS", "a whole number from 1 to 4294967295"),
+    (
+        "UPLOAD_TOKEN",
+        "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints",
+    ),
+    ("TRUSTED_PROXIES", "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7"),
+    ("WORKER_JOBS", "a whole number from 1 to 1024"),
+    ("PAGE", "on or off"),
+    ("THUMBNAIL_FIT", "cover or contain"),
+    ("METRICS_LISTEN", "an address and a port for Prometheus, such as 127.0.0.1:9100"),
+    ("LOG", "error, warn, info or debug"),
+];
 
-const LISTEN: Setting<String> = Setting {
-    name: "LISTEN",
-    must_be: "an address and a port, such as 127.0.0.1:8080 or 0.0.0.0:80",
-    parse: parse_listen,
-};
-const PUBLIC_URL: Setting<String> = Setting {
-    name: "PUBLIC_URL",
-    must_be: "where the images are seen, such as https://images.example.com",
-    parse: parse_public_url,
-};
-const IMAGES_BUCKET: Setting<String> = Setting {
-    name: "IMAGES_BUCKET",
-    must_be: "the name of the S3 bucket for the images (or start with --local DIR for one machine)",
-    parse: parse_bucket,
-};
-const JOBS_QUEUE_URL: Setting<String> = Setting {
-    name: "JOBS_QUEUE_URL",
-    must_be: "the SQS queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/jobs",
-    parse: parse_queue_url,
-};
-const MAX_PIXELS: Setting<u64> = Setting {
-    name: "MAX_PIXELS",
-    must_be: "a whole number from 1 to 4294967295",
-    parse: |text| parse_whole(text, LARGEST_MAX_PIXELS),
-};
-const UPLOAD_TOKEN: Setting<Secret> = Setting {
-    name: "UPLOAD_TOKEN",
-    must_be: "16 to 256 letters, digits and any of - . _ ~ + / =, such as openssl rand -hex 32 prints",
-    parse: parse_upload_token,
-};
-const TRUSTED_PROXIES: Setting<Networks> = Setting {
-    name: "TRUSTED_PROXIES",
-    must_be: "addresses or networks with commas between, such as 10.0.0.0/8,192.0.2.7",
-    parse: |text| text.parse().ok(),
-};
-const WORKER_JOBS: Setting<u64> = Setting {
-    name: "WORKER_JOBS",
-    must_be: "a whole number from 1 to 1024",
-    parse: |text| parse_whole(text, LARGEST_WORKER_JOBS),
-};
-const PAGE: Setting<bool> = Setting { name: "PAGE", must_be: "on or off", parse: parse_on_or_off };
-const THUMBNAIL_FIT: Setting<Fit> =
-    Setting { name: "THUMBNAIL_FIT", must_be: "cover or contain", parse: parse_fit };
-const METRICS_LISTEN: Setting<String> = Setting {
-    name: "METRICS_LISTEN",
-    must_be: "an address and a port for Prometheus, such as 127.0.0.1:9100",
-    parse: parse_listen,
-};
-const LOG: Setting<Level> =
-    Setting { name: "LOG", must_be: "error, warn, info or debug", parse: |text| text.parse().ok() };
-
-impl<T> Setting<T> {
-    fn read(&self, env: &Env) -> Result<Option<T>, ConfigError> {
-        let Some(text) = env.get(self.name) else { return Ok(None) };
-        let wrong = || self.wrong(format!("{:?}", env::shown(text)));
-        (self.parse)(text).map(Some).ok_or_else(wrong)
-    }
-
-    /// Reads a setting whose value is not shown, not even when it is wrong.
-    fn read_secret(&self, env: &Env) -> Result<Option<T>, ConfigError> {
-        self.read(env).map_err(|_| self.wrong("set to something else".to_owned()))
-    }
-
-    fn wrong(&self, was: String) -> ConfigError {
-        ConfigError { variable: self.name, was, should_be: self.must_be }
-    }
-
-    fn missing(&self) -> ConfigError {
-        self.wrong("not set".to_owned())
+impl ConfigError {
+    fn missing(variable: &'static str) -> ConfigError {
+        ConfigError { variable, was: "not set".to_owned() }
     }
 }
 
 impl Config {
     /// Reads and validates all settings. Those that only some kinds of run need may be missing here.
     pub fn read(env: &Env) -> Result<Config, ConfigError> {
+        let whole = |variable, largest| read(env, variable, |text| parse_whole(text, largest));
         Ok(Config {
-            listen: LISTEN.read(env)?.unwrap_or(DEFAULT_LISTEN.into()),
-            public_url: PUBLIC_URL.read(env)?,
-            images_bucket: IMAGES_BUCKET.read(env)?,
-            jobs_queue_url: JOBS_QUEUE_URL.read(env)?,
-            max_pixels: MAX_PIXELS.read(env)?.unwrap_or(DEFAULT_MAX_PIXELS),
-            upload_token: UPLOAD_TOKEN.read_secret(env)?,
-            trusted_proxies: TRUSTED_PROXIES.read(env)?.unwrap_or_default(),
-            worker_jobs: WORKER_JOBS.read(env)?.map(|jobs| jobs as usize),
-            page: PAGE.read(env)?.unwrap_or(true),
-            thumbnail_fit: THUMBNAIL_FIT.read(env)?.unwrap_or(Fit::Cover),
-            metrics_listen: METRICS_LISTEN.read(env)?,
-            log: LOG.read(env)?.unwrap_or(Level::Info),
+            listen: read(env, "LISTEN", parse_listen)?.unwrap_or(DEFAULT_LISTEN.into()),
+            public_url: read(env, "PUBLIC_URL", parse_public_url)?,
+            images_bucket: read(env, "IMAGES_BUCKET", parse_bucket)?,
+            jobs_queue_url: read(env, "JOBS_QUEUE_URL", parse_queue_url)?,
+            max_pixels: whole("MAX_PIXELS", LARGEST_MAX_PIXELS)?.unwrap_or(DEFAULT_MAX_PIXELS),
+            upload_token: read(env, "UPLOAD_TOKEN", parse_upload_token)?,
+            trusted_proxies: read(env, "TRUSTED_PROXIES", |text| text.parse().ok())?.unwrap_or_default(),
+            worker_jobs: whole("WORKER_JOBS", LARGEST_WORKER_JOBS)?.map(|jobs| jobs as usize),
+            page: read(env, "PAGE", |text| choose(text, [("on", true), ("off", false)]))?.unwrap_or(true),
+            thumbnail_fit: read(env, "THUMBNAIL_FIT", |text| {
+                choose(text, [("cover", Fit::Cover), ("contain", Fit::Contain)])
+            })?
+            .unwrap_or(Fit::Cover),
+            metrics_listen: read(env, "METRICS_LISTEN", parse_listen)?,
+            log: read(env, "LOG", |text| choose(text, Level::ALL.map(|level| (level.name(), level))))?
+                .unwrap_or(Level::Info),
         })
     }
 
     /// The bucket and the queue, which every run on AWS needs.
     pub fn bucket_and_queue(&self) -> Result<(&str, &str), ConfigError> {
-        let bucket = self.images_bucket.as_deref().ok_or(IMAGES_BUCKET.missing())?;
-        let queue = self.jobs_queue_url.as_deref().ok_or(JOBS_QUEUE_URL.missing())?;
+        let bucket = self.images_bucket.as_deref().ok_or(ConfigError::missing("IMAGES_BUCKET"))?;
+        let queue = self.jobs_queue_url.as_deref().ok_or(ConfigError::missing("JOBS_QUEUE_URL"))?;
         Ok((bucket, queue))
     }
 
     /// `PUBLIC_URL`, which every server on AWS needs.
     pub fn required_public_url(&self) -> Result<&str, ConfigError> {
-        self.public_url.as_deref().ok_or(PUBLIC_URL.missing())
+        self.public_url.as_deref().ok_or(ConfigError::missing("PUBLIC_URL"))
     }
 
     /// `PUBLIC_URL`, or this server itself if it is reached at the address that it listens on.
     pub fn local_public_url(&self, listening: SocketAddr) -> Result<String, ConfigError> {
         match &self.public_url {
             Some(url) => Ok(url.clone()),
-            None if listening.ip().is_unspecified() => Err(PUBLIC_URL.missing()),
+            None if listening.ip().is_unspecified() => Err(ConfigError::missing("PUBLIC_URL")),
             None => Ok(format!("http://{listening}")),
         }
     }
+}
+
+/// The setting, if it is set. A wrong one is shown in the error, but for a secret.
+fn read<T>(
+    env: &Env,
+    variable: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(text) = env.get(variable) else { return Ok(None) };
+    let shown = || match variable {
+        "UPLOAD_TOKEN" => "set to something else".to_owned(),
+        _ => format!("{:?}", env::shown(text)),
+    };
+    parse(text).map(Some).ok_or_else(|| ConfigError { variable, was: shown() })
 }
 
 fn parse_whole(text: &str, largest: u64) -> Option<u64> {
     text.parse().ok().filter(|number| (1..=largest).contains(number))
 }
 
-fn parse_on_or_off(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn parse_fit(text: &str) -> Option<Fit> {
-    match text {
-        "cover" => Some(Fit::Cover),
-        "contain" => Some(Fit::Contain),
-        _ => None,
-    }
+/// What the word stands for.
+fn choose<T, const N: usize>(text: &str, words: [(&str, T); N]) -> Option<T> {
+    words.into_iter().find(|(word, _)| *word == text).map(|(_, meaning)| meaning)
 }
 
 /// The characters that RFC 6750 allows in a bearer's token. Shorter ones could be guessed, over the network and in time.

@@ -1,7 +1,7 @@
-//! A count of things in hand that threads can wait on: the server's busy handlers, the worker's jobs.
+//! A count of things in hand that threads can wait on: the worker's jobs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many things are in hand. Clones share one count.
 #[derive(Clone, Default)]
@@ -19,7 +19,8 @@ impl Counter {
 
     /// Waits until at most `most` are in hand. False if that takes longer than `timeout`.
     pub(crate) fn wait_for_at_most(&self, most: usize, timeout: Duration) -> bool {
-        self.wait(most, timeout).is_some()
+        let waited = self.0.1.wait_timeout_while(self.lock(), timeout, |count| *count > most);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 <= most
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -28,19 +29,6 @@ impl Counter {
 
     fn lock(&self) -> MutexGuard<'_, usize> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait(&self, most: usize, timeout: Duration) -> Option<MutexGuard<'_, usize>> {
-        let deadline = Instant::now() + timeout;
-        let mut count = self.lock();
-        while *count > most {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            count = self.0.1.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Some(count)
     }
 }
 

@@ -9,7 +9,6 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
@@ -30,24 +29,11 @@ pub enum Level {
 
 impl Level {
     /// From the quietest.
-    pub const ALL: [Level; 4] = [Level::Error, Level::Warn, Level::Info, Level::Debug];
+    pub(crate) const ALL: [Level; 4] = [Level::Error, Level::Warn, Level::Info, Level::Debug];
 
     /// As in `LOG` and in a line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        }
-    }
-}
-
-impl FromStr for Level {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Level, ()> {
-        Level::ALL.into_iter().find(|level| level.name() == text).ok_or(())
+    pub(crate) const fn name(self) -> &'static str {
+        ["error", "warn", "info", "debug"][self as usize]
     }
 }
 

@@ -5,18 +5,20 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::support::config::Config;
+use crate::support::env::Env;
 use crate::support::log;
 
 /// The exit status for arguments that are not understood, as of most programs.
 const EXIT_USAGE: u8 = 2;
 
 /// Runs a program: `parse` turns the arguments into something to run, or `None` if it does not understand them, and `start` runs
-/// it.
+/// it with the settings.
 pub fn run<R>(
     name: &str,
     help: &str,
     parse: impl FnOnce(&[OsString]) -> Option<R>,
-    start: impl FnOnce(R) -> Result<ExitCode, Box<dyn Error>>,
+    start: impl FnOnce(R, Env, Config) -> Result<ExitCode, Box<dyn Error>>,
 ) -> ExitCode {
     log::report_panics();
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -36,7 +38,12 @@ pub fn run<R>(
         eprintln!("{name}: these arguments are not understood: {}\n\n{help}", words.join(" "));
         return ExitCode::from(EXIT_USAGE);
     };
-    start(run).unwrap_or_else(|error| {
+    let env = Env::of_process();
+    let started = Config::read(&env).map_err(Box::from).and_then(|config| {
+        log::set_level(config.log);
+        start(run, env, config)
+    });
+    started.unwrap_or_else(|error| {
         eprintln!("{name}: {error}");
         ExitCode::FAILURE
     })

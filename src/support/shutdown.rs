@@ -3,9 +3,9 @@
 //! A [`Shutdown`] is one flag that threads ask and wait on. A thread that waits on something else (a socket, a long poll) bounds
 //! that wait and asks the flag in between.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -40,32 +40,25 @@ impl Shutdown {
     }
 
     pub fn request(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.lock() = true;
         self.0.1.notify_all();
     }
 
     pub fn is_requested(&self) -> bool {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.lock()
     }
 
     pub fn wait(&self) {
-        let mut requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*requested {
-            requested = self.0.1.wait(requested).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(self.0.1.wait_while(self.lock(), |requested| !*requested));
     }
 
     /// Waits until the flag is raised, but no longer than `timeout`. Says whether it is.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut requested = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*requested {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            requested = self.0.1.wait_timeout(requested, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        let waited = self.0.1.wait_timeout_while(self.lock(), timeout, |requested| !*requested);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

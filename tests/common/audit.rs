@@ -13,8 +13,8 @@ use std::time::Duration;
 use ::pictures::Fit;
 use ::pictures::inspect;
 use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::key::{Key, Kind};
 use image_sharer::domain::size::Size;
-use image_sharer::domain::store::{Key, Kind};
 
 use crate::curl::{Reply, Urls, upload};
 use crate::pictures::look;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::job::Job;
+use image_sharer::domain::key::Key;
 use image_sharer::domain::queue::{Queue, VISIBILITY_SECONDS};
-use image_sharer::domain::store::Key;
 use image_sharer::worker::heartbeat::Heartbeat;
 
 /// Past the visibility timeout, a watched message has not become visible.

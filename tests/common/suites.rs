@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::job::Job;
+use image_sharer::domain::key::Key;
 use image_sharer::domain::queue::Queue;
 use image_sharer::domain::size::Size;
-use image_sharer::domain::store::{Key, Listed, Store};
+use image_sharer::domain::store::{Listed, Store};
 
 use crate::program::wait_until;
 

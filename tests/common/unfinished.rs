@@ -2,8 +2,9 @@
 
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
+use image_sharer::domain::key::Key;
 use image_sharer::domain::size::Size;
-use image_sharer::domain::store::{Key, Store};
+use image_sharer::domain::store::Store;
 
 /// The id that a listing has at this place in its order.
 pub(crate) fn id(number: u32) -> ImageId {

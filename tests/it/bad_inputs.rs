@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ::pictures::inspect;
 use image::ImageFormat;
-use image_sharer::domain::store::Kind;
+use image_sharer::domain::key::Kind;
 
 use crate::attacks::connections;
 use crate::audit::{Audit, MAX_PIXELS, agent, objects_in_directory};

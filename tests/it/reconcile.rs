@@ -50,12 +50,12 @@ fn originals_that_cannot_be_read() {
         queued.push(job.id());
         Ok(true)
     };
-    assert!(scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap());
+    assert!(scan.run(store.list(None, 3).unwrap(), &mut again, |_| {}).unwrap());
     assert_eq!((scan.counts.queued, scan.counts.failed, scan.done_to), (2, 7, Some(id(0))));
 
     let mut scan = Scan::new(&store, &shutdown);
     scan.max_failures = MAX_FAILURES_IN_A_ROW;
-    let error = scan.run(store.list(None, 3).unwrap(), &mut again, &mut |_| {}).unwrap_err();
+    let error = scan.run(store.list(None, 3).unwrap(), &mut again, |_| {}).unwrap_err();
     assert!(error.to_string().contains(&id(6).to_string()), "{error}");
     assert_eq!((scan.counts.queued, scan.counts.failed, scan.done_to), (1, 6, Some(id(0))));
     assert_eq!(queued, [id(0), id(8), id(0)]);

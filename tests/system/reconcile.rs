@@ -10,9 +10,9 @@ use image::ImageFormat;
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::job::Job;
+use image_sharer::domain::key::Key;
 use image_sharer::domain::queue::{Depth, MAX_BATCH, Queue};
 use image_sharer::domain::size::Size;
-use image_sharer::domain::store::Key;
 use image_sharer::reconcile::operator::Pace;
 use image_sharer::reconcile::redrive::Redrive;
 use image_sharer::support::shutdown::Shutdown;
@@ -228,8 +228,9 @@ fn a_redrive_deletes_only_what_was_sent() {
     let job = take_all(&stack.queue(&stack.queues.jobs)).remove(0);
     dead.send(&job).unwrap();
     let gone = stack.queue(&format!("{}-gone", stack.queues.jobs));
-    let (mut redrive, mut pace) = (Redrive::default(), Pace::new(NonZeroU32::MIN));
-    let failed = redrive.run(&dead, &gone, &mut pace, &Shutdown::default()).unwrap_err();
+    let shutdown = Shutdown::default();
+    let mut redrive = Redrive::new(&dead, &gone, Pace::new(NonZeroU32::MIN), &shutdown);
+    let failed = redrive.run().unwrap_err();
     assert!(failed.to_string().contains("QueueDoesNotExist"), "{failed}");
     assert_eq!((redrive.sent, dead.depth().unwrap().in_flight), (0, 1));
 }

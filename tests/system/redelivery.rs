@@ -8,8 +8,9 @@ use image_sharer::aws::{Aws, S3Store};
 use image_sharer::domain::format::{Format, ThumbnailFormat};
 use image_sharer::domain::image_id::ImageId;
 use image_sharer::domain::job::Job;
+use image_sharer::domain::key::Key;
 use image_sharer::domain::queue::{MAX_RECEIVES, Message, Queue};
-use image_sharer::domain::store::{Key, Store};
+use image_sharer::domain::store::Store;
 
 use crate::audit::Audit;
 use crate::curl::{Urls, curl};

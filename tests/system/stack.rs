@@ -3,8 +3,9 @@
 use std::thread;
 
 use image_sharer::aws::{Aws, S3Store, SqsQueue};
+use image_sharer::domain::key::Key;
 use image_sharer::domain::queue::{Depth, Queue};
-use image_sharer::domain::store::{Key, Store, StoreError};
+use image_sharer::domain::store::{Store, StoreError};
 
 use crate::engine::{Engine, QueueUrls, engine};
 use crate::program::{Program, free_port, run};

@@ -7,7 +7,7 @@ use crate::buffered::Buffered;
 use crate::connection::{BODY_READ_BYTES, Connection, is_timeout};
 use crate::counter::Counted;
 use crate::head::Rules;
-use crate::hooks::{Event, Refusal, Request};
+use crate::hooks::{Refusal, Request};
 use crate::shared::Shared;
 use crate::upstream;
 use crate::waiting::{Wait, WaitsFor};
@@ -214,9 +214,7 @@ impl<'a> Exchange<'a> {
 
     /// Tells the client no. False if the client does not take the answer.
     fn refuse(&self, refusal: &Refusal) -> bool {
-        let hooks = &self.shared.hooks;
-        hooks.observe(Event::Refused { request: &self.request, refusal });
-        let mut answer = hooks.refusal_answer(&self.request, refusal);
+        let mut answer = self.shared.hooks.answer_refused(&self.request, refusal);
         upstream::add_close(&mut answer);
         self.write(&answer).is_ok()
     }

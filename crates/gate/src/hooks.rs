@@ -14,11 +14,11 @@ pub trait Hooks: Send + Sync {
     /// Looks at the head of a request before its body is read, and refuses what can be refused by the head alone.
     fn check_head(&self, head: &Head) -> Result<(), Refusal>;
 
-    /// A whole HTTP/1.1 answer that says no, with its `Content-Length`; the body is left out of an answer to HEAD. The gate
-    /// adds `Connection: close`.
-    fn refusal_answer(&self, request: &Request, refusal: &Refusal) -> Vec<u8>;
+    /// Is told of a request that upstream never sees, and says no to it: a whole HTTP/1.1 answer, with its `Content-Length`; the
+    /// body is left out of an answer to HEAD. The gate adds `Connection: close`.
+    fn answer_refused(&self, request: &Request, refusal: &Refusal) -> Vec<u8>;
 
-    /// Is told what happens.
+    /// Is told what else happens.
     fn observe(&self, event: Event);
 }
 
@@ -29,11 +29,6 @@ pub enum Event<'a> {
     Disconnected,
     /// A connection was closed to make room, or because there was none.
     Evicted,
-    /// The gate answered a request by itself, and upstream never saw it.
-    Refused {
-        request: &'a Request,
-        refusal: &'a Refusal,
-    },
     /// The system gave no connection. The gate tries again.
     AcceptFailed {
         error: &'a io::Error,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// All limits of a gate. Whoever opens it chooses the numbers.
+/// All limits of a gate. A server chooses the numbers that its requests call for, and takes the others from
+/// [`STRICT`](Limits::STRICT).
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Slots: connections that are served at a time.
@@ -24,7 +25,7 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a body.
     pub body_bytes: usize,
-    /// Bytes of an answer, its head included. A longer one is cut.
+    /// Bytes of an answer, its head included. The client of a longer one is told 503.
     pub answer_bytes: usize,
     /// Bytes of bodies and answers in memory, over all connections.
     pub buffered_bytes: usize,
@@ -64,6 +65,61 @@ pub struct Limits {
     pub accept_pause: Duration,
 }
 
+impl Limits {
+    /// For a server whose requests and answers are at most a few megabytes long, with clients that are curl and browsers.
+    pub const STRICT: Limits = Limits {
+        // An idle connection costs a thread's small stack, a buffer and a descriptor.
+        slots: 2048,
+        // It takes four addresses to fill the server. Behind one may be an office, and a browser takes six connections.
+        quota: 512,
+        refused_connections: 64,
+        // The usual 128 loses clients in a burst of 1,000.
+        backlog: 1024,
+        // Load spreads over servers.
+        requests_per_connection: 1000,
+
+        // Browsers with many cookies stay under 8 KiB.
+        head_bytes: 16 * 1024,
+        // RFC 9112 asks for 8,000 to be understood.
+        target_bytes: 8 * 1024,
+        // curl sends 5, browsers about 20.
+        headers: 64,
+        body_bytes: 1024 * 1024,
+        answer_bytes: 2 * 1024 * 1024,
+        // 240 bodies of the longest, and a few answers.
+        buffered_bytes: 256 * 1024 * 1024,
+
+        turns: 64,
+        // A client that would wait longer had better try again.
+        turn_timeout: Duration::from_secs(10),
+        answer_timeout: Duration::from_secs(120),
+
+        // A head is one packet or two.
+        head_timeout: Duration::from_secs(5),
+        // 1 MiB at 52 KB/s.
+        body_timeout: Duration::from_secs(20),
+        // Longer than the usual 60 seconds after which a load balancer closes an idle connection. Were the server first, the
+        // balancer would send a request into a closed connection now and then, and answer 502.
+        idle_timeout: Duration::from_secs(75),
+        // 1 MiB at 35 KB/s.
+        write_timeout: Duration::from_secs(30),
+
+        // Long enough to send what `linger_bytes` allows on a fast line, and for the answer to be seen on a slow one.
+        linger_timeout: Duration::from_secs(2),
+        // A connection without a slot gives up its thread soon, but on most lines its answer is seen by then.
+        refused_linger_timeout: Duration::from_millis(200),
+        // An upload of a few times the limit still sees its 413.
+        linger_bytes: 16 * 1024 * 1024,
+
+        // A machine full of threads may take so long to end the evicted ones.
+        slot_wait: Duration::from_secs(1),
+        refused_wait: Duration::from_millis(100),
+        // Accepting that has failed for five seconds will not come back.
+        accept_failures: 100,
+        accept_pause: Duration::from_millis(50),
+    };
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -73,27 +129,12 @@ pub(crate) mod tests {
         slots: 8,
         quota: 2,
         refused_connections: 2,
-        backlog: 16,
-        requests_per_connection: 100,
-        head_bytes: 16 * 1024,
-        target_bytes: 8 * 1024,
-        headers: 64,
-        body_bytes: 1024 * 1024,
         answer_bytes: 64 * 1024,
         buffered_bytes: 4 * 1024 * 1024,
         turns: 2,
-        turn_timeout: Duration::from_secs(10),
-        answer_timeout: Duration::from_secs(10),
         head_timeout: Duration::from_secs(10),
-        body_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(10),
-        write_timeout: Duration::from_secs(10),
-        linger_timeout: Duration::from_millis(200),
-        refused_linger_timeout: Duration::from_millis(200),
-        linger_bytes: 1024 * 1024,
-        slot_wait: Duration::from_secs(1),
-        refused_wait: Duration::from_millis(100),
         accept_failures: 3,
         accept_pause: Duration::from_millis(1),
+        ..Limits::STRICT
     };
 }

@@ -135,7 +135,7 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        fn refusal_answer(&self, _: &Request, refusal: &Refusal) -> Vec<u8> {
+        fn answer_refused(&self, _: &Request, refusal: &Refusal) -> Vec<u8> {
             let (status, message) = (refusal.status, &refusal.message);
             format!("HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{message}", message.len()).into_bytes()
         }

@@ -84,7 +84,11 @@ fn ask(shared: &Shared, head: &str, body: Buffered<'_>) -> io::Result<Vec<u8>> {
     let answered = write_all(&mut stream, head.as_bytes(), &body.bytes).and_then(|()| {
         drop(body); // upstream has it now
         let mut answer = Vec::with_capacity(USUAL_ANSWER_BYTES);
-        stream.take(shared.limits.answer_bytes as u64).read_to_end(&mut answer)?;
+        stream.take(shared.limits.answer_bytes as u64 + 1).read_to_end(&mut answer)?;
+        if answer.len() > shared.limits.answer_bytes {
+            // Were it cut, the client would take the next answer for the rest of this one.
+            return Err(io::Error::other("the answer is too long"));
+        }
         answer.shrink_to_fit(); // it grew by doubling, and only its length is charged
         Ok(answer)
     });

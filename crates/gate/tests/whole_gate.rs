@@ -21,14 +21,8 @@ const LIMITS: Limits = Limits {
     slots: 8,
     quota: 8,
     refused_connections: 2,
-    backlog: 16,
     requests_per_connection: 2,
-    head_bytes: 16 * 1024,
-    target_bytes: 8 * 1024,
-    headers: 64,
-    body_bytes: 1024 * 1024,
     answer_bytes: 64 * 1024,
-    buffered_bytes: 4 * 1024 * 1024,
     turns: 2,
     turn_timeout: PATIENCE,
     answer_timeout: PATIENCE,
@@ -37,12 +31,9 @@ const LIMITS: Limits = Limits {
     idle_timeout: PATIENCE,
     write_timeout: PATIENCE,
     linger_timeout: Duration::from_millis(200),
-    refused_linger_timeout: Duration::from_millis(200),
-    linger_bytes: 1024 * 1024,
-    slot_wait: Duration::from_secs(1),
-    refused_wait: Duration::from_millis(100),
     accept_failures: 3,
     accept_pause: Duration::from_millis(1),
+    ..Limits::STRICT
 };
 
 /// Refuses DELETE, and writes down why the gate cannot go on.
@@ -53,7 +44,7 @@ impl Hooks for Notes {
         if head.method == "DELETE" { Err(Refusal::new(405, "Nothing is deleted.")) } else { Ok(()) }
     }
 
-    fn refusal_answer(&self, request: &Request, refusal: &Refusal) -> Vec<u8> {
+    fn answer_refused(&self, request: &Request, refusal: &Refusal) -> Vec<u8> {
         let (status, id, message) = (refusal.status, &request.id, &refusal.message);
         let length = message.len();
         format!("HTTP/1.1 {status} No\r\nX-Id: {id}\r\nContent-Length: {length}\r\n\r\n{message}")
@@ -169,6 +160,25 @@ fn the_gate_refuses_by_itself() {
     }
     front.upstream.set_nonblocking(true).unwrap();
     assert!(front.upstream.accept().is_err(), "upstream saw none of them");
+}
+
+/// A part of an answer would put the connection out of step: the client would take the next answer for the rest of this one.
+#[test]
+fn an_answer_that_is_too_long_is_not_sent() {
+    let front = open(listen(), LIMITS);
+    for (bytes, expected) in [(LIMITS.answer_bytes, "200"), (LIMITS.answer_bytes + 1, "503")] {
+        let address = front.gate.address();
+        let client =
+            thread::spawn(move || ask(address, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let (mut stream, _) = front.upstream.accept().unwrap();
+        read_request(&stream);
+        let head = "HTTP/1.1 200 OK\r\n\r\n";
+        let answer = format!("{head}{}", "x".repeat(bytes - head.len()));
+        let _ = stream.write_all(answer.as_bytes()); // the gate closes when it has read too much
+        drop(stream);
+        let answer = client.join().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{bytes}: {:.100}", answer);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! stranger's connection costs no more than a waiting thread and a few kilobytes.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) fn serve(listener: &TcpListener, page: impl Fn() -> String) {
     loop {
         match listener.accept() {
             // A client that was too slow asks again, so a failure is not worth a line.
-            Ok((stream, _)) => drop(answer(&Timed { stream, deadline: Instant::now() + TIMEOUT }, &page)),
+            Ok((client, _)) => drop(answer(client, &page)),
             Err(error) => {
                 log::warn("metrics_accept_failed", &[("error", &error)]);
                 thread::sleep(ACCEPT_PAUSE);
@@ -31,21 +31,23 @@ pub(super) fn serve(listener: &TcpListener, page: impl Fn() -> String) {
     }
 }
 
-fn answer(mut client: &Timed, page: impl Fn() -> String) -> io::Result<()> {
+fn answer(mut client: TcpStream, page: impl Fn() -> String) -> io::Result<()> {
+    let deadline = Instant::now() + TIMEOUT;
+    // A socket refuses a timeout of zero, so nothing is read or written when no time is left.
+    let time_left = || Some(deadline.saturating_duration_since(Instant::now()));
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD_BYTES {
         let mut buffer = [0; 1024];
+        client.set_read_timeout(time_left())?;
         match client.read(&mut buffer)? {
             0 => break,
             read => head.extend_from_slice(&buffer[..read]),
         }
     }
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
-    let (status, body) = match words.as_slice() {
-        _ if !head.ends_with(b"\r\n\r\n") => ("400 Bad Request", "Send a GET.\n".to_owned()),
-        [b"GET", b"/metrics", _] => ("200 OK", page()),
-        [b"GET", _, _] => ("404 Not Found", "There is only /metrics here.\n".to_owned()),
+    let (status, body) = match head.as_slice() {
+        head if !head.ends_with(b"\r\n\r\n") => ("400 Bad Request", "Send a GET.\n".to_owned()),
+        head if head.starts_with(b"GET /metrics ") => ("200 OK", page()),
+        head if head.starts_with(b"GET ") => ("404 Not Found", "There is only /metrics here.\n".to_owned()),
         _ => ("405 Method Not Allowed\r\nAllow: GET", "Send a GET.\n".to_owned()),
     };
     let length = body.len();
@@ -53,39 +55,7 @@ fn answer(mut client: &Timed, page: impl Fn() -> String) -> io::Result<()> {
         "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     );
-    client.write_all(answer.as_bytes())?;
-    client.stream.shutdown(Shutdown::Write)
-}
-
-/// A connection that ends at its deadline, whatever it does until then.
-struct Timed {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Timed {
-    fn time_left(&self) -> io::Result<Option<Duration>> {
-        match self.deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(Some(left)),
-        }
-    }
-}
-
-impl Read for &Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.time_left()?)?;
-        (&self.stream).read(buffer)
-    }
-}
-
-impl Write for &Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.time_left()?)?;
-        (&self.stream).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    client.set_write_timeout(time_left())?;
+    // One call, which ends in time. write_all would give each piece that a slow client takes a new timeout.
+    client.write(answer.as_bytes()).map(drop)
 }

@@ -5,67 +5,60 @@
 //! labelled by client or image: those are in the log.
 
 mod listener;
-mod registry;
+mod page;
 
 use std::error::Error;
+use std::fs;
 use std::net::TcpListener;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::counter::Counter;
 use crate::support::log;
-use registry::StatusCounts;
-pub use registry::{Histogram, Number, Registry};
-
-/// The statuses that a server answers with. They are shown from the start, as a rate needs a zero to begin at.
-const STATUSES: [u16; 16] = [200, 202, 304, 400, 401, 404, 405, 406, 408, 411, 413, 414, 417, 431, 503, 505];
+pub use page::Page;
+use page::StatusCounts;
+pub(crate) use page::{Histogram, Number};
 
 /// What a server counts.
+#[derive(Default)]
 pub struct ServerMetrics {
     uploads: StatusCounts,
     others: StatusCounts,
-    /// Of the images that were accepted.
-    pub upload_bytes: Number,
+    pub(crate) upload_bytes: Number,
     /// How long an accepted upload's body took to arrive, from the end of the head.
-    pub body: Histogram,
+    pub(crate) body: Histogram,
     /// How long it took to store the original of an accepted upload, and to queue its job.
-    pub store: Histogram,
-    pub queue: Histogram,
-    /// Connections that were closed to make room.
-    pub evicted: Number,
-    /// Connections now: a gauge, so one is added when a connection begins and subtracted when it ends.
-    pub connections: Number,
+    pub(crate) store: Histogram,
+    pub(crate) queue: Histogram,
+    pub(crate) evicted: Number,
+    pub(crate) connections: Number,
 }
 
 impl ServerMetrics {
-    pub fn register(registry: &mut Registry) -> ServerMetrics {
-        let [uploads, others] = registry.statuses(
-            "image_sharer_requests_total",
-            "Requests, by what they were answered with.",
-            "kind",
-            ["upload", "other"],
-            &STATUSES,
-        );
-        let upload_bytes = registry.counter("image_sharer_upload_bytes_total", "Bytes of accepted images.");
-        let [body, store, queue] = registry.histograms(
-            "image_sharer_upload_step_seconds",
-            "The steps of an accepted upload.",
-            "step",
-            ["body", "store", "queue"],
-        );
-        let evicted =
-            registry.counter("image_sharer_evicted_connections_total", "Connections that had to give way.");
-        let connections = registry.gauge("image_sharer_connections", "Connections of clients.");
-        ServerMetrics { uploads, others, upload_bytes, body, store, queue, evicted, connections }
+    /// Counts an answer. `is_upload` says whether the request was, or was meant to be, an upload.
+    pub(crate) fn answered(&self, is_upload: bool, status: u16) {
+        if is_upload { &self.uploads } else { &self.others }.add(status);
     }
 
-    /// Counts an answer. `is_upload` says whether the request was, or was meant to be, an upload.
-    pub fn answered(&self, is_upload: bool, status: u16) {
-        if is_upload { &self.uploads } else { &self.others }.add(status);
+    pub fn show(&self, page: &mut Page) {
+        page.family("image_sharer_requests_total", "counter", "Requests, by what they were answered with.")
+            .statuses("kind=\"upload\"", &self.uploads)
+            .statuses("kind=\"other\"", &self.others);
+        page.family("image_sharer_upload_bytes_total", "counter", "Bytes of accepted images.")
+            .sample("", self.upload_bytes.get());
+        page.family("image_sharer_upload_step_seconds", "histogram", "The steps of an accepted upload.")
+            .histogram("step=\"body\"", &self.body)
+            .histogram("step=\"store\"", &self.store)
+            .histogram("step=\"queue\"", &self.queue);
+        page.family("image_sharer_evicted_connections_total", "counter", "Connections that had to give way.")
+            .sample("", self.evicted.get());
+        page.family("image_sharer_connections", "gauge", "Connections of clients.")
+            .sample("", self.connections.get());
     }
 }
 
-/// What a worker counts.
+/// What a worker counts. Clones share the numbers.
+#[derive(Clone, Default)]
 pub struct WorkerMetrics {
     /// Jobs whose thumbnails were stored.
     pub(crate) done: Number,
@@ -84,64 +77,78 @@ pub struct WorkerMetrics {
     pub(crate) encode: Histogram,
     pub(crate) store: Histogram,
     pub(crate) repeated_receives: Number,
-    /// What the pictures that are being decoded may take at most.
     pub(crate) decode_memory_bytes: Number,
     pub(crate) decode_memory_limit_bytes: Number,
-    /// From the upload to the job's first start.
     pub(crate) wait: Histogram,
-    /// From the upload to its three thumbnails.
     pub(crate) age: Histogram,
     pub(crate) jobs_in_hand: Counter,
 }
 
 impl WorkerMetrics {
-    pub fn register(registry: &mut Registry) -> WorkerMetrics {
-        let [done, broken, gone, failed, unreadable] = registry.counters(
-            "image_sharer_jobs_total",
-            "Jobs, by how they ended, each time.",
-            "outcome",
-            ["done", "broken", "gone", "failed", "unreadable"],
-        );
-        let [fetch, admit, decode, encode, store] = registry.histograms(
-            "image_sharer_job_step_seconds",
-            "The steps of a job that is done.",
-            "step",
-            ["fetch", "admit", "decode", "encode", "store"],
-        );
-        WorkerMetrics {
-            done,
-            broken,
-            gone,
-            failed,
-            unreadable,
-            fetch,
-            admit,
-            decode,
-            encode,
-            store,
-            repeated_receives: registry
-                .counter("image_sharer_repeated_receives_total", "Receives of a message after its first."),
-            decode_memory_bytes: registry
-                .gauge("image_sharer_decode_memory_bytes", "Memory that decoders may hold now."),
-            decode_memory_limit_bytes: registry
-                .gauge("image_sharer_decode_memory_limit_bytes", "Past this, pictures wait."),
-            wait: registry
-                .histogram("image_sharer_job_wait_seconds", "From an upload to its job's first start."),
-            age: registry
-                .histogram("image_sharer_thumbnail_age_seconds", "From an upload to its thumbnails."),
-            jobs_in_hand: registry.in_hand("image_sharer_jobs_in_hand", "Jobs received and not settled."),
-        }
+    pub fn show(&self, page: &mut Page) {
+        page.family("image_sharer_jobs_total", "counter", "Jobs, by how they ended, each time.")
+            .sample("outcome=\"done\"", self.done.get())
+            .sample("outcome=\"broken\"", self.broken.get())
+            .sample("outcome=\"gone\"", self.gone.get())
+            .sample("outcome=\"failed\"", self.failed.get())
+            .sample("outcome=\"unreadable\"", self.unreadable.get());
+        page.family("image_sharer_job_step_seconds", "histogram", "The steps of a job that is done.")
+            .histogram("step=\"fetch\"", &self.fetch)
+            .histogram("step=\"admit\"", &self.admit)
+            .histogram("step=\"decode\"", &self.decode)
+            .histogram("step=\"encode\"", &self.encode)
+            .histogram("step=\"store\"", &self.store);
+        page.family(
+            "image_sharer_repeated_receives_total",
+            "counter",
+            "Receives of a message after its first.",
+        )
+        .sample("", self.repeated_receives.get());
+        page.family("image_sharer_decode_memory_bytes", "gauge", "Memory that decoders may hold now.")
+            .sample("", self.decode_memory_bytes.get());
+        page.family("image_sharer_decode_memory_limit_bytes", "gauge", "Past this, pictures wait.")
+            .sample("", self.decode_memory_limit_bytes.get());
+        page.family("image_sharer_job_wait_seconds", "histogram", "From an upload to its job's first start.")
+            .histogram("", &self.wait);
+        page.family("image_sharer_thumbnail_age_seconds", "histogram", "From an upload to its thumbnails.")
+            .histogram("", &self.age);
+        page.family("image_sharer_jobs_in_hand", "gauge", "Jobs received and not settled.")
+            .sample("", self.jobs_in_hand.count());
     }
 }
 
-/// Shows the registry's numbers at `METRICS_LISTEN`, if that is set, from a thread of its own.
-pub fn start(listen: Option<&str>, registry: Registry) -> Result<(), Box<dyn Error>> {
+/// At `METRICS_LISTEN`, if that is set, shows what `show` writes, and what Prometheus's own libraries say of every process. A
+/// thread of its own answers, as long as the process lives.
+pub fn start(listen: Option<&str>, show: impl Fn(&mut Page) + Send + 'static) -> Result<(), Box<dyn Error>> {
     let Some(listen) = listen else { return Ok(()) };
-    let wrong = |error| format!("METRICS_LISTEN is {listen}: {error}");
-    let listener = TcpListener::bind(listen).map_err(wrong)?;
+    let listener =
+        TcpListener::bind(listen).map_err(|error| format!("METRICS_LISTEN is {listen}: {error}"))?;
     log::info("metrics", &[("address", &listener.local_addr()?)]);
     let started = SystemTime::now();
-    let page = move || registry.page(started);
+    let page = move || {
+        let mut page = Page::default();
+        show(&mut page);
+        show_process(started, &mut page);
+        page.text
+    };
     thread::Builder::new().name("metrics".into()).spawn(move || listener::serve(&listener, page))?;
     Ok(())
+}
+
+fn show_process(started: SystemTime, page: &mut Page) {
+    let start = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    page.family("image_sharer_build_info", "gauge", "The program's version.")
+        .sample(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    page.family("process_start_time_seconds", "gauge", "When it began, since 1970.")
+        .sample("", start.as_secs());
+    if let Some(kib) = resident_kib() {
+        page.family("process_resident_memory_bytes", "gauge", "Memory in use.").sample("", kib * 1024);
+    }
+}
+
+/// `VmRSS` of Linux's /proc, which is in KiB. Other systems have none.
+fn resident_kib() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
