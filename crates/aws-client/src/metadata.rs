@@ -117,8 +117,9 @@ pub(crate) fn credentials_from_json(text: &str) -> Result<Credentials, Error> {
 mod tests {
     use std::time::Instant;
 
-    use super::*;
     use samples::loopback::{Loopback, answer, ok};
+
+    use super::*;
 
     #[test]
     fn attempts_are_counted_and_spaced() {

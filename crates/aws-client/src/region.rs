@@ -47,8 +47,9 @@ fn checked_region(region: &str, source: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use samples::loopback::{Loopback, ok};
+
+    use super::*;
 
     const QUEUE_URL: &str = "https://sqs.eu-west-3.amazonaws.com/123456789012/jobs";
 

@@ -1,7 +1,8 @@
 //! What goes wrong between here and AWS, done to the client by a scripted server.
 
-use super::*;
 use samples::loopback::{Loopback, answer, ok};
+
+use super::*;
 
 fn client() -> Client {
     let fetch = || Ok(Credentials::of_key("AKIDEXAMPLE", "hush"));

@@ -106,8 +106,9 @@ fn authorization_token(env: &Env) -> Result<Option<String>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use samples::loopback::{Loopback, ok};
+
+    use super::*;
 
     const CREDENTIALS: &str = r#"{"RoleArn":"r","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"tok",
         "Expiration":"2030-01-01T00:00:00Z"}"#;

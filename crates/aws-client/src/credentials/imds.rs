@@ -103,8 +103,9 @@ impl Session {
 mod tests {
     use std::time::Instant;
 
-    use super::*;
     use samples::loopback::{Loopback, ok};
+
+    use super::*;
 
     const CREDENTIALS: &str = r#"{"Code":"Success","AccessKeyId":"ASIA","SecretAccessKey":"hush","Token":"tok",
         "Expiration":"2030-01-01T00:00:00Z"}"#;
