@@ -97,8 +97,8 @@ fn serve_on_aws(config: &Config, env: &Env) -> Result<ExitCode, Box<dyn Error>> 
     let (store, queue) = aws::store_and_queue(env, bucket, queue_url)?;
     let api = api(config, Arc::new(store), Arc::new(queue), public_url);
     let listener = listen(config)?;
-    let server_metrics = api.metrics.clone();
-    metrics::start(config.metrics_listen.as_deref(), move |page| server_metrics.show(page))?;
+    let of_server = api.metrics.clone();
+    metrics::start(config.metrics_listen.as_deref(), move |page| of_server.show(page))?;
     serve(begin(config, env, listener, api, &Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?)?)
 }
 
@@ -111,10 +111,10 @@ fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode,
     let public_url = config.local_public_url(listener.local_addr()?)?;
     let api = Api { serves_objects: true, ..api(config, store.clone(), queue.clone(), public_url) };
     let worker_metrics = WorkerMetrics::default();
-    let shown = (api.metrics.clone(), worker_metrics.clone());
+    let (of_server, of_worker) = (api.metrics.clone(), worker_metrics.clone());
     metrics::start(config.metrics_listen.as_deref(), move |page| {
-        shown.0.show(page);
-        shown.1.show(page);
+        of_server.show(page);
+        of_worker.show(page);
     })?;
     requeue_unfinished(&store, &queue, &shutdown)?;
     let server = begin(config, env, listener, api, &shutdown)?;

@@ -192,8 +192,8 @@ fn work_until(until: Until, env: Env, config: &Config) -> Result<ExitCode, Box<d
         &[("jobs", &settings.jobs), ("cores", &settings.cores), ("memory_bytes", &settings.memory_bytes)],
     );
     let worker_metrics = WorkerMetrics::default();
-    let shown = worker_metrics.clone();
-    metrics::start(config.metrics_listen.as_deref(), move |page| shown.show(page))?;
+    let of_worker = worker_metrics.clone();
+    metrics::start(config.metrics_listen.as_deref(), move |page| of_worker.show(page))?;
     let shutdown = Shutdown::on_signals(|| exit(EXIT_AT_ONCE))?;
     let interruption = Interruption::watch(env, shutdown.clone())?;
     let finished = work(Arc::new(store), Arc::new(queue), settings, shutdown, worker_metrics, until)?;
