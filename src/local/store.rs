@@ -5,9 +5,9 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::vec;
 
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
@@ -159,7 +159,11 @@ impl Store for LocalStore {
         let ids = ids.map_err(|error| {
             StoreError::Failed(Failure::of_io(format!("list {}", self.root.display()), error))
         })?;
-        Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
+        let root = self.root.clone();
+        let mut objects = ids.into_iter().flat_map(move |id| objects_or_none(id, &root.join(id.to_string())));
+        let next_page = move || objects.by_ref().take(page).collect::<Vec<_>>();
+        let pages = iter::repeat_with(next_page).take_while(|page| !page.is_empty());
+        Ok(Box::new(pages.map(Ok)))
     }
 }
 
@@ -174,35 +178,20 @@ fn ids_after(after: Option<ImageId>, entries: fs::ReadDir) -> io::Result<Vec<Ima
     Ok(ids)
 }
 
-/// A listing of the images of these ids.
-struct Pages {
-    root: PathBuf,
-    ids: vec::IntoIter<ImageId>,
-    /// Objects that the last page had no room for.
-    left: Vec<Listed>,
-    page: usize,
-}
-
-impl Iterator for Pages {
-    type Item = Result<Vec<Listed>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.left.len() < self.page
-            && let Some(id) = self.ids.next()
-        {
-            let directory = self.root.join(id.to_string());
-            match objects_of(id, &directory) {
+fn objects_or_none(id: ImageId, directory: &Path) -> Vec<Listed> {
+    match objects_of(id, directory) {
+        Ok(objects) => {
+            if objects.is_empty() {
                 // A killed process was about to fill it. A directory that is not empty stays.
-                Ok(objects) if objects.is_empty() => drop(fs::remove_dir(&directory)),
-                Ok(objects) => self.left.extend(objects),
-                // A directory that cannot be read is no reason to leave out the others.
-                Err(error) => {
-                    log::warn("left_out", &[("directory", &directory.display()), ("error", &error)])
-                }
+                let _ = fs::remove_dir(directory);
             }
+            objects
         }
-        let page: Vec<Listed> = self.left.drain(..self.left.len().min(self.page)).collect();
-        (!page.is_empty()).then_some(Ok(page))
+        // A directory that cannot be read is no reason to leave out the others.
+        Err(error) => {
+            log::warn("left_out", &[("directory", &directory.display()), ("error", &error)]);
+            Vec::new()
+        }
     }
 }
 
@@ -247,11 +236,7 @@ fn failed(operation: &str, key: &Key, error: io::Error) -> StoreError {
 /// The whole file, or `None` if it has over `max_bytes`.
 fn read_at_most(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > max_bytes as u64 {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(max_bytes as u64) as usize);
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() <= max_bytes))
 }
