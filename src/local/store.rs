@@ -1,7 +1,7 @@
 //! Objects as files: `{directory}/{id}/{name}.{ext}`, the same path as in a bucket.
 //!
 //! A file appears under its name whole or not at all: it is written under another name, forced to the disk, and only then
-//! renamed. The names are made from typed keys, so no text of a client's reaches the file system.
+//! renamed. The names are made from typed keys, so no text from a client reaches the file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -18,19 +18,19 @@ use crate::support::log;
 /// Where files are written before they are renamed. It is emptied at the start.
 const TEMPORARY: &str = ".tmp";
 
-/// Held locked while a process uses the directory, so that two do not.
+/// A process holds a lock on this file while it uses the directory, so that no second process does.
 const LOCK: &str = ".lock";
 
 pub struct LocalStore {
     root: PathBuf,
-    /// Held while a new object gets its name, so that two do not get the same.
+    /// Held while a new object gets its name, so that no two objects get the same.
     creating: Mutex<()>,
     /// The lock ends when this file is closed, however the process ends.
     _lock: File,
 }
 
 impl LocalStore {
-    /// Opens the directory, made if it is not there. Fails if another process has it open.
+    /// Opens the directory, and makes it if it is missing. Fails if another process has it open.
     pub fn open(root: &Path) -> io::Result<LocalStore> {
         let named = |path: &Path, error: io::Error| {
             let advice = "choose a directory that this user may write to";
@@ -70,7 +70,7 @@ impl LocalStore {
         self.root.join(key.id.to_string())
     }
 
-    /// Writes the bytes under a name of their own, safe on the disk, in the directory where `publish` gives them their key's.
+    /// Writes the bytes to a temporary file, forces them to the disk, and has `publish` move the file to its key's path.
     fn write(
         &self,
         key: &Key,
@@ -152,8 +152,8 @@ impl Store for LocalStore {
         }
     }
 
-    /// Reads the ids now and keeps them in memory, 16 bytes each, so a listing that is begun before a server serves has none of
-    /// its uploads. An image's objects are looked for when its turn comes.
+    /// Reads the ids now and keeps them in memory, 16 bytes each, so a listing that begins before a server serves has none of
+    /// its uploads. The objects of an image are read when its page is.
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let ids = fs::read_dir(&self.root).and_then(|entries| ids_after(after, entries));
         let ids = ids.map_err(|error| {
@@ -208,7 +208,7 @@ fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
     Ok(objects)
 }
 
-/// Makes a directory and its parents where they are missing, and has the disk know their names.
+/// Makes a directory and its parents where they are missing, and forces their names to the disk.
 fn make_directory(path: &Path) -> io::Result<()> {
     let parent = parent_of(path);
     let made = match fs::create_dir(path) {

@@ -2,7 +2,7 @@
 //! a core and to memory, [run], kept invisible to other workers meanwhile by a [heartbeat], and [settled](settle).
 //!
 //! A job is mostly waiting for the store, so many are in hand at a time on a pool of threads, while only as many as there
-//! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
+//! are cores decode and encode. A worker keeps nothing: if it is killed, its jobs become visible again within
 //! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
 mod admit;
@@ -34,10 +34,11 @@ use settle::Settlement;
 /// How long the jobs in hand may take to finish once the worker is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the last settlements to reach the queue after that.
+/// How long the last settlements may take to reach the queue after that.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Jobs a core, unless set: a job computes for some 50 ms and waits for S3 and SQS for a few times that.
+/// Jobs in hand for each core, unless `WORKER_JOBS` is set. A job computes for some 50 ms, and waits for S3 and SQS a few times
+/// as long.
 const JOBS_PER_CORE: usize = 8;
 
 pub struct Settings {
