@@ -1,6 +1,6 @@
 //! Jobs in memory, with SQS's semantics: receipts, visibility timeouts, receive counts and dead letters.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,23 +23,22 @@ pub struct LocalQueue {
     changed: Condvar,
 }
 
+/// Where a message is in the order in which messages are received: when it becomes visible, then its number.
+type Place = (Instant, u64);
+
 #[derive(Default)]
 struct Messages {
     next_number: u64,
-    /// By the time at which they become visible, then by age. The first is the next to be received.
-    entries: BTreeMap<(Instant, u64), Entry>,
-    /// Where the receipts' messages are.
-    in_flight: BTreeMap<Receipt, (Instant, u64)>,
-    /// The dead letters, by the time at which they are tried again.
-    dead: VecDeque<(Instant, String)>,
+    /// The first is the next to be received. Dead letters are among these, as new messages that become visible late.
+    entries: BTreeMap<Place, Entry>,
+    /// Where the receipts' messages are. A receipt stays until its message is deleted or received again.
+    received: HashMap<Receipt, Place>,
     closed: bool,
 }
 
 struct Entry {
     body: String,
     receive_count: u32,
-    /// Of the last receive. Until the visibility timeout passes the message is this receipt's.
-    receipt: Option<Receipt>,
 }
 
 impl LocalQueue {
@@ -55,49 +54,42 @@ impl LocalQueue {
 }
 
 impl Messages {
-    fn add(&mut self, body: String, now: Instant) {
-        let place = (now, self.next_number);
+    fn add(&mut self, body: String, visible_at: Instant) {
+        self.entries.insert((visible_at, self.next_number), Entry { body, receive_count: 0 });
         self.next_number += 1;
-        self.entries.insert(place, Entry { body, receive_count: 0, receipt: None });
     }
 
     /// Takes up to `max` messages that are visible now.
     fn receive(&mut self, max: usize, now: Instant) -> Vec<Message> {
-        while let Some((_, body)) = self.dead.pop_front_if(|(at, _)| *at <= now) {
-            self.add(body, now);
-        }
         let mut messages = Vec::new();
         while messages.len() < max {
             let Some(first) = self.entries.first_entry().filter(|entry| entry.key().0 <= now) else { break };
-            let ((_, number), mut entry) = first.remove_entry();
-            if let Some(receipt) = entry.receipt.take() {
-                self.in_flight.remove(&receipt);
-            }
-            if entry.receive_count >= MAX_RECEIVES {
-                log::error("dead_letter", &[("job", &entry.body), ("receives", &entry.receive_count)]);
-                self.dead.push_back((now + REDRIVE_AFTER, entry.body));
+            let ((_, number), Entry { body, receive_count: before }) = first.remove_entry();
+            self.received.remove(&receipt(number, before));
+            if before >= MAX_RECEIVES {
+                log::error("dead_letter", &[("job", &body), ("receives", &before)]);
+                self.add(body, now + REDRIVE_AFTER);
                 continue;
             }
-            entry.receive_count += 1;
-            let receipt = Receipt(format!("{number}-{}", entry.receive_count));
-            entry.receipt = Some(receipt.clone());
-            messages.push(Message {
-                receipt: receipt.clone(),
-                body: entry.body.clone(),
-                receive_count: entry.receive_count,
-            });
+            let (receive_count, receipt) = (before + 1, receipt(number, before + 1));
             let place = (now + Duration::from_secs(VISIBILITY_SECONDS.into()), number);
-            self.entries.insert(place, entry);
-            self.in_flight.insert(receipt, place);
+            self.entries.insert(place, Entry { body: body.clone(), receive_count });
+            self.received.insert(receipt.clone(), place);
+            messages.push(Message { receipt, body, receive_count });
         }
         messages
     }
 }
 
+/// Each receive of each message has a receipt of its own.
+fn receipt(number: u64, receive_count: u32) -> Receipt {
+    Receipt(format!("{number}-{receive_count}"))
+}
+
 impl Queue for LocalQueue {
     fn send(&self, job: &Job) -> Result<(), QueueError> {
         let mut state = self.state();
-        if state.entries.len() + state.dead.len() >= MAX_JOBS {
+        if state.entries.len() >= MAX_JOBS {
             return Err(QueueError::Full);
         }
         state.add(job.to_json(), Instant::now());
@@ -114,8 +106,7 @@ impl Queue for LocalQueue {
             if !messages.is_empty() || state.closed || now >= deadline {
                 return Ok(messages);
             }
-            let next_visible =
-                state.entries.first_key_value().map_or(deadline, |(&(visible_at, _), _)| visible_at);
+            let next_visible = state.entries.first_key_value().map_or(deadline, |(place, _)| place.0);
             let timeout = next_visible.min(deadline).saturating_duration_since(now);
             state = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -124,7 +115,7 @@ impl Queue for LocalQueue {
     fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError> {
         let mut state = self.state();
         for receipt in receipts {
-            if let Some(place) = state.in_flight.remove(receipt) {
+            if let Some(place) = state.received.remove(receipt) {
                 state.entries.remove(&place);
             }
         }
@@ -134,21 +125,23 @@ impl Queue for LocalQueue {
     fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError> {
         let mut state = self.state();
         for (receipt, seconds) in changes {
-            let Some(place) = state.in_flight.get(receipt).copied() else { continue };
-            let Some(entry) = state.entries.remove(&place) else { continue };
-            let new_place = (Instant::now() + Duration::from_secs((*seconds).into()), place.1);
-            state.entries.insert(new_place, entry);
-            state.in_flight.insert(receipt.clone(), new_place);
+            let Messages { entries, received, .. } = &mut *state;
+            if let Some(place) = received.get_mut(receipt)
+                && let Some(entry) = entries.remove(place)
+            {
+                place.0 = Instant::now() + Duration::from_secs((*seconds).into());
+                entries.insert(*place, entry);
+            }
         }
         self.changed.notify_all();
         Ok(())
     }
 
     fn depth(&self) -> Result<Depth, QueueError> {
-        let state = self.state();
-        let now = Instant::now();
-        let visible = state.entries.keys().take_while(|(visible_at, _)| *visible_at <= now).count() as u64;
-        Ok(Depth { visible, in_flight: state.entries.len() as u64 - visible, delayed: 0 })
+        let (state, now) = (self.state(), Instant::now());
+        let visible = state.entries.keys().take_while(|place| place.0 <= now).count() as u64;
+        let in_flight = state.received.values().filter(|place| place.0 > now).count() as u64;
+        Ok(Depth { visible, in_flight, delayed: 0 })
     }
 }
 

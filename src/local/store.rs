@@ -1,13 +1,13 @@
 //! Objects as files: `{directory}/{id}/{name}.{ext}`, the same path as in a bucket.
 //!
 //! A file appears under its name whole or not at all: it is written under another name, forced to the disk, and only then
-//! renamed. The names are made from typed keys, so no text of a client's reaches the file system.
+//! renamed. The names are made from typed keys, so no text from a client reaches the file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::vec;
 
 use crate::domain::failure::Failure;
 use crate::domain::image_id::ImageId;
@@ -18,19 +18,19 @@ use crate::support::log;
 /// Where files are written before they are renamed. It is emptied at the start.
 const TEMPORARY: &str = ".tmp";
 
-/// Held locked while a process uses the directory, so that two do not.
+/// A process holds a lock on this file while it uses the directory, so that no second process does.
 const LOCK: &str = ".lock";
 
 pub struct LocalStore {
     root: PathBuf,
-    /// Held while a new object gets its name, so that two do not get the same.
+    /// Held while a new object gets its name, so that no two objects get the same.
     creating: Mutex<()>,
     /// The lock ends when this file is closed, however the process ends.
     _lock: File,
 }
 
 impl LocalStore {
-    /// Opens the directory, made if it is not there. Fails if another process has it open.
+    /// Opens the directory, and makes it if it is missing. Fails if another process has it open.
     pub fn open(root: &Path) -> io::Result<LocalStore> {
         let named = |path: &Path, error: io::Error| {
             let advice = "choose a directory that this user may write to";
@@ -70,7 +70,7 @@ impl LocalStore {
         self.root.join(key.id.to_string())
     }
 
-    /// Writes the bytes under a name of their own, safe on the disk, in the directory where `publish` gives them their key's.
+    /// Writes the bytes to a temporary file, forces them to the disk, and has `publish` move the file to its key's path.
     fn write(
         &self,
         key: &Key,
@@ -152,14 +152,18 @@ impl Store for LocalStore {
         }
     }
 
-    /// Reads the ids now and keeps them in memory, 16 bytes each, so a listing that is begun before a server serves has none of
-    /// its uploads. An image's objects are looked for when its turn comes.
+    /// Reads the ids now and keeps them in memory, 16 bytes each, so a listing that begins before a server serves has none of
+    /// its uploads. The objects of an image are read when its page is.
     fn list(&self, after: Option<ImageId>, page: usize) -> Result<Listing, StoreError> {
         let ids = fs::read_dir(&self.root).and_then(|entries| ids_after(after, entries));
         let ids = ids.map_err(|error| {
             StoreError::Failed(Failure::of_io(format!("list {}", self.root.display()), error))
         })?;
-        Ok(Box::new(Pages { root: self.root.clone(), ids: ids.into_iter(), left: Vec::new(), page }))
+        let root = self.root.clone();
+        let mut objects = ids.into_iter().flat_map(move |id| objects_or_none(id, &root.join(id.to_string())));
+        let next_page = move || objects.by_ref().take(page).collect::<Vec<_>>();
+        let pages = iter::repeat_with(next_page).take_while(|page| !page.is_empty());
+        Ok(Box::new(pages.map(Ok)))
     }
 }
 
@@ -174,35 +178,20 @@ fn ids_after(after: Option<ImageId>, entries: fs::ReadDir) -> io::Result<Vec<Ima
     Ok(ids)
 }
 
-/// A listing of the images of these ids.
-struct Pages {
-    root: PathBuf,
-    ids: vec::IntoIter<ImageId>,
-    /// Objects that the last page had no room for.
-    left: Vec<Listed>,
-    page: usize,
-}
-
-impl Iterator for Pages {
-    type Item = Result<Vec<Listed>, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.left.len() < self.page
-            && let Some(id) = self.ids.next()
-        {
-            let directory = self.root.join(id.to_string());
-            match objects_of(id, &directory) {
+fn objects_or_none(id: ImageId, directory: &Path) -> Vec<Listed> {
+    match objects_of(id, directory) {
+        Ok(objects) => {
+            if objects.is_empty() {
                 // A killed process was about to fill it. A directory that is not empty stays.
-                Ok(objects) if objects.is_empty() => drop(fs::remove_dir(&directory)),
-                Ok(objects) => self.left.extend(objects),
-                // A directory that cannot be read is no reason to leave out the others.
-                Err(error) => {
-                    log::warn("left_out", &[("directory", &directory.display()), ("error", &error)])
-                }
+                let _ = fs::remove_dir(directory);
             }
+            objects
         }
-        let page: Vec<Listed> = self.left.drain(..self.left.len().min(self.page)).collect();
-        (!page.is_empty()).then_some(Ok(page))
+        // A directory that cannot be read is no reason to leave out the others.
+        Err(error) => {
+            log::warn("left_out", &[("directory", &directory.display()), ("error", &error)]);
+            Vec::new()
+        }
     }
 }
 
@@ -219,7 +208,7 @@ fn objects_of(id: ImageId, directory: &Path) -> io::Result<Vec<Listed>> {
     Ok(objects)
 }
 
-/// Makes a directory and its parents where they are missing, and has the disk know their names.
+/// Makes a directory and its parents where they are missing, and forces their names to the disk.
 fn make_directory(path: &Path) -> io::Result<()> {
     let parent = parent_of(path);
     let made = match fs::create_dir(path) {
@@ -247,11 +236,7 @@ fn failed(operation: &str, key: &Key, error: io::Error) -> StoreError {
 /// The whole file, or `None` if it has over `max_bytes`.
 fn read_at_most(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > max_bytes as u64 {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(max_bytes as u64) as usize);
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes).filter(|bytes| bytes.len() <= max_bytes))
 }

@@ -1,4 +1,4 @@
-//! Finding what was answered 202 and not finished, and queueing its job again.
+//! Finds images that were answered 202 and not finished, and queues their jobs again.
 //!
 //! An upload stores an original and then queues a job, and the queue keeps the job until its thumbnails are there. A job is
 //! lost all the same when a queue is purged, when a dead-letter queue forgets it after fourteen days, when its thumbnails are
@@ -10,8 +10,8 @@
 //! done twice stores the same bytes twice. It costs a worker's time, so young images are left alone, and the
 //! [pace](operator::Pace) is bounded.
 //!
-//! A scan is resumable, because the listing is in the order of ids: all before [`Scan::done_to`] is done, or was too young to be.
-//! Young images are skipped, not waited for: with live uploads there is always one near the start of the id order.
+//! A scan is resumable, because the listing is in the order of ids: all up to [`Scan::done_to`] is done, or was too young.
+//! A scan skips young images and does not wait for them. With live uploads there is always one near the start of the id order.
 
 mod images;
 pub mod operator;
@@ -54,9 +54,9 @@ pub struct Counts {
     pub unfinished: u64,
     pub queued: u64,
     pub young: u64,
-    /// Because they are no images, or were deleted meanwhile.
+    /// Originals that are no images, or were deleted meanwhile.
     pub left_alone: u64,
-    /// Could not be read.
+    /// Originals that could not be read.
     pub failed: u64,
 }
 

@@ -2,7 +2,7 @@
 //! a core and to memory, [run], kept invisible to other workers meanwhile by a [heartbeat], and [settled](settle).
 //!
 //! A job is mostly waiting for the store, so many are in hand at a time on a pool of threads, while only as many as there
-//! are cores decode and encode. A worker keeps nothing: killed at any moment, its jobs become visible again within
+//! are cores decode and encode. A worker keeps nothing: if it is killed, its jobs become visible again within
 //! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
 mod admit;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::domain::queue::{Message, Queue};
 use crate::domain::store::Store;
@@ -34,10 +34,11 @@ use settle::Settlement;
 /// How long the jobs in hand may take to finish once the worker is told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For the last settlements to reach the queue after that.
+/// How long the last settlements may take to reach the queue after that.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Jobs a core, unless set: a job computes for some 50 ms and waits for S3 and SQS for a few times that.
+/// Jobs in hand for each core, unless `WORKER_JOBS` is set. A job computes for some 50 ms, and waits for S3 and SQS a few times
+/// as long.
 const JOBS_PER_CORE: usize = 8;
 
 pub struct Settings {
@@ -90,7 +91,7 @@ struct Worker {
     failures_in_a_row: AtomicU32,
 }
 
-/// Works until told to stop, or until the queue is empty. Then finishes what is in hand, and says whether all went well: the
+/// Works until told to stop, or until the queue is empty. Then it finishes what is in hand. Returns whether all went well: the
 /// queue could be reached, and every job was finished and settled in time. From the signal to the end it takes 76 seconds at
 /// worst: 35 for the receive that is under way (a long poll of 20, 8 to make the call, and 7 if credentials are fetched for it),
 /// 30 for the jobs in hand, and 11 to give them back or settle them.
@@ -133,30 +134,24 @@ pub fn work(
     let finished = worker.jobs_in_hand.wait_for_at_most(0, DRAIN_TIMEOUT);
     if !finished {
         let giving_back = worker.clone();
-        spawn("give-back", move || give_back(&giving_back))?.ends_within(SETTLE_TIMEOUT);
+        spawn("give-back", move || give_back(&giving_back))?.wait_for_at_most(0, SETTLE_TIMEOUT);
     }
-    // The settler goes on while a job does. It gets a moment for what it has in hand.
-    let settled = settler.ends_within(if finished { SETTLE_TIMEOUT } else { Duration::from_secs(1) });
+    // While a job goes on, so does the settler. It gets a moment for what it has in hand.
+    let patience = if finished { SETTLE_TIMEOUT } else { Duration::from_secs(1) };
+    let settled = settler.wait_for_at_most(0, patience);
     worker.heartbeat.end();
     Ok(received && finished && settled)
 }
 
-/// Hears when a thread ends.
-struct Ended(Receiver<()>);
-
-impl Ended {
-    fn ends_within(&self, timeout: Duration) -> bool {
-        self.0.recv_timeout(timeout) == Err(RecvTimeoutError::Disconnected)
-    }
-}
-
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Ended> {
-    let (alive, ended) = crossbeam_channel::bounded(0);
+/// Starts a thread. The counter falls from 1 to 0 when the thread ends, however it ends.
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Counter> {
+    let running = Counter::default();
+    let held = running.add();
     thread::Builder::new().name(name.into()).spawn(move || {
-        let _alive = alive; // dropped when the thread ends, however it ends
+        let _held = held;
         body();
     })?;
-    Ok(Ended(ended))
+    Ok(running)
 }
 
 /// What a thread of the pool does: one job after the other. What has not begun when the worker is told to stop is given back.

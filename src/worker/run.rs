@@ -6,8 +6,8 @@
 //! dead-letter queue. *Unreadable*: the message is no job; it is left alone, and goes there too. A job may be done twice, and
 //! then stores the same bytes again.
 
-use std::fmt::{self, Display};
-use std::io;
+use std::error::Error;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -62,7 +62,7 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
     let mut steps = Steps::default();
     // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
     let result = catch_unwind(AssertUnwindSafe(|| make_and_store(worker, &job, message, &mut steps)));
-    let result = result.unwrap_or_else(|_| Err(JobFailure::Panic));
+    let result = result.unwrap_or_else(|_| Err("panic".into()));
     match result {
         Ok(outcome) => {
             // A missing original is no success: if the bucket is the wrong one all are missing, and a worker that went on at
@@ -70,8 +70,7 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
             if !matches!(outcome, Outcome::Gone) {
                 worker.succeeded();
             }
-            count_done(&worker.metrics, &job, &steps, outcome);
-            log_done(&job, message, waited, &steps, outcome);
+            report(&worker.metrics, &job, message, waited, &steps, outcome);
             Some(Settlement::Done(message.receipt.clone()))
         }
         Err(error) => {
@@ -93,40 +92,11 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
 }
 
 /// Why a job failed that is worth another try.
-#[derive(Debug)]
-enum JobFailure {
-    Store(StoreError),
-    NoThread(io::Error),
-    Panic,
-}
+type JobFailure = Box<dyn Error + Send + Sync>;
 
-impl fmt::Display for JobFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            JobFailure::Store(error) => error.fmt(f),
-            JobFailure::NoThread(error) => write!(f, "no thread to store a thumbnail: {error}"),
-            JobFailure::Panic => f.write_str("panic"),
-        }
-    }
-}
-
-/// Why an image gets the broken picture in place of its thumbnails, now and later.
-#[derive(Debug)]
-enum NoThumbnails {
-    TooLarge(StoreError),
-    Undecodable(Undecodable),
-    Panic,
-}
-
-impl fmt::Display for NoThumbnails {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoThumbnails::TooLarge(error) => write!(f, "cannot decode the picture: {error}"),
-            NoThumbnails::Undecodable(error) => error.fmt(f),
-            NoThumbnails::Panic => f.write_str("cannot decode the picture: the decoder panicked"),
-        }
-    }
-}
+/// Why an image gets the broken picture in place of its thumbnails, now and later: a text for the log. It is no error type, so
+/// that `?` cannot make it a reason to try again.
+struct NoThumbnails(String);
 
 /// How a job ended that is not tried again, as the log says it.
 #[derive(Clone, Copy)]
@@ -150,11 +120,13 @@ fn make_and_store(
             steps.bytes = original.len();
             make(worker, job, &original, steps)
         }
-        Err(error @ StoreError::TooLarge { .. }) => Err(NoThumbnails::TooLarge(error)),
+        Err(error @ StoreError::TooLarge { .. }) => {
+            Err(NoThumbnails(format!("cannot decode the picture: {error}")))
+        }
         // The server deleted the original, because it could not be sure that this message was sent. It is looked for
         // twice, in case the store shows a new object late.
         Err(StoreError::NotFound(_)) if message.receive_count > 1 => return Ok(Outcome::Gone),
-        Err(error) => return Err(JobFailure::Store(error)),
+        Err(error) => return Err(error.into()),
     };
     let (thumbnails, outcome) = or_broken(job, made);
     let began = Instant::now();
@@ -169,13 +141,16 @@ fn store_all(worker: &Worker, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
     thread::scope(|scope| {
         let put = |(size, bytes)| {
             let key = Key::thumbnail(job.id(), size, job.thumbnails);
-            let put = move || worker.store.put(&key, bytes).map_err(JobFailure::Store);
+            let put = move || worker.store.put(&key, bytes);
             thread::Builder::new().spawn_scoped(scope, put)
         };
         let puts: Vec<_> =
             Size::ALL.into_iter().zip(thumbnails.files.iter().map(Vec::as_slice)).map(put).collect();
-        puts.into_iter()
-            .try_for_each(|put| put.map_err(JobFailure::NoThread)?.join().unwrap_or(Err(JobFailure::Panic)))
+        puts.into_iter().try_for_each(|put| {
+            let put = put.map_err(|error| format!("no thread to store a thumbnail: {error}"))?;
+            put.join().map_err(|_| "panic")??;
+            Ok(())
+        })
     })
 }
 
@@ -183,8 +158,8 @@ fn store_all(worker: &Worker, job: &Job, thumbnails: &Thumbnails) -> Result<(), 
 fn or_broken(job: &Job, made: Result<Thumbnails, NoThumbnails>) -> (Thumbnails, Outcome) {
     match made {
         Ok(thumbnails) => (thumbnails, Outcome::Done),
-        Err(error) => {
-            log::warn("broken_picture", &[("id", &job.id()), ("error", &error)]);
+        Err(NoThumbnails(why)) => {
+            log::warn("broken_picture", &[("id", &job.id()), ("error", &why)]);
             (pictures::broken(job.thumbnails, Size::SIDES), Outcome::Broken)
         }
     }
@@ -207,7 +182,8 @@ fn make(worker: &Worker, job: &Job, original: &[u8], steps: &mut Steps) -> Resul
 
 /// Runs a decoder on a stranger's bytes. A panic there is the picture's fault.
 fn guard<T>(decoder: impl FnOnce() -> Result<T, Undecodable> + UnwindSafe) -> Result<T, NoThumbnails> {
-    catch_unwind(decoder).map_err(|_| NoThumbnails::Panic)?.map_err(NoThumbnails::Undecodable)
+    let panicked = |_| NoThumbnails("cannot decode the picture: the decoder panicked".to_owned());
+    catch_unwind(decoder).map_err(panicked)?.map_err(|error| NoThumbnails(error.to_string()))
 }
 
 fn retry_seconds(receive_count: u32) -> u32 {
@@ -215,30 +191,32 @@ fn retry_seconds(receive_count: u32) -> u32 {
     RETRY_SECONDS.get(index).copied().unwrap_or(LATE_RETRY_SECONDS)
 }
 
-/// The same as the log, in numbers.
-fn count_done(metrics: &WorkerMetrics, job: &Job, steps: &Steps, outcome: Outcome) {
-    match outcome {
-        Outcome::Done => metrics.done.add(1),
-        Outcome::Broken => metrics.broken.add(1),
-        Outcome::Gone => return metrics.gone.add(1), // it has no thumbnails
-    }
-    metrics.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
-    if let Outcome::Broken = outcome {
-        return; // it has not gone through all steps
-    }
-    metrics.fetch.observe(steps.fetch);
-    metrics.admit.observe(steps.admit);
-    metrics.decode.observe(steps.decode);
-    metrics.encode.observe(steps.encode);
-    metrics.store.observe(steps.store);
-}
-
-fn log_done(job: &Job, message: &Message, waited: Duration, steps: &Steps, outcome: Outcome) {
-    let (log, event): (fn(&str, Fields), _) = match outcome {
-        Outcome::Done => (log::info, "done"),
-        Outcome::Broken => (log::info, "broken"),
-        Outcome::Gone => (log::warn, "gone"),
+/// Says in the log and in the metrics how a job ended.
+fn report(
+    metrics: &WorkerMetrics,
+    job: &Job,
+    message: &Message,
+    waited: Duration,
+    steps: &Steps,
+    outcome: Outcome,
+) {
+    let (count, log, event): (_, fn(&str, Fields), _) = match outcome {
+        Outcome::Done => (&metrics.done, log::info, "done"),
+        Outcome::Broken => (&metrics.broken, log::info, "broken"),
+        Outcome::Gone => (&metrics.gone, log::warn, "gone"),
     };
+    count.add(1);
+    if !matches!(outcome, Outcome::Gone) {
+        metrics.age.observe(job.uploaded_at.elapsed().unwrap_or_default());
+    }
+    // The others have not gone through all steps.
+    if matches!(outcome, Outcome::Done) {
+        metrics.fetch.observe(steps.fetch);
+        metrics.admit.observe(steps.admit);
+        metrics.decode.observe(steps.decode);
+        metrics.encode.observe(steps.encode);
+        metrics.store.observe(steps.store);
+    }
     let ms = |duration: Duration| duration.as_millis();
     let fields: [(&str, &dyn Display); 10] = [
         ("id", &job.id()),
@@ -263,16 +241,15 @@ mod tests {
 
     #[test]
     fn a_decoders_panic_is_the_pictures_fault() {
-        assert_eq!(guard(|| Ok(1)).unwrap(), 1);
-        let panicked = guard::<u64>(|| panic!("a decoder's"));
-        assert!(panicked.is_err(), "{panicked:?}");
+        assert!(matches!(guard(|| Ok(1)), Ok(1)));
+        assert!(guard::<u64>(|| panic!("a decoder's")).is_err());
     }
 
     #[test]
     fn what_will_never_be_decoded_is_replaced() {
         let original = Key::original(ImageId::random().unwrap(), Format::Jpeg);
         let job = Job { original, thumbnails: ThumbnailFormat::Jpeg, uploaded_at: SystemTime::now() };
-        let (thumbnails, outcome) = or_broken(&job, Err(NoThumbnails::Panic));
+        let (thumbnails, outcome) = or_broken(&job, Err(NoThumbnails("damaged".to_owned())));
         assert!(matches!(outcome, Outcome::Broken));
         assert_eq!(thumbnails.files, pictures::broken(ThumbnailFormat::Jpeg, Size::SIDES).files);
     }
