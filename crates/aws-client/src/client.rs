@@ -163,9 +163,9 @@ impl Client {
         &self.region
     }
 
-    /// Makes the call, at most [`MAX_ATTEMPTS`](retry::MAX_ATTEMPTS) times, and for its budget and its wait; and if new
-    /// credentials are due, for as long as their fetch takes, which is 7 s when the metadata service gets slow. An attempt whose
-    /// answer is lost is made again, so a call must be one that may be done twice.
+    /// Makes the call, at most [`MAX_ATTEMPTS`](retry::MAX_ATTEMPTS) times, for no longer than its budget and its wait. If new
+    /// credentials are due, their fetch comes on top: 7 s when the metadata service is slow. An attempt whose answer is lost is
+    /// made again, so a call must be one that may be done twice.
     pub fn call(&self, call: &AwsCall) -> Result<Reply, AwsError> {
         let deadline = Instant::now() + call.budget + call.wait;
         let mut tried = Tried::default();

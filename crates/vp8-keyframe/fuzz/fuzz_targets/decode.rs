@@ -1,6 +1,7 @@
 //! Any bytes to planes: looks for a panic, a hang, and memory beyond what was promised.
 //!
-//! A case is a WebP, whose first bytes are skipped. To start it: `fuzz/run SECONDS crates/vp8-keyframe`, from the repository's top.
+//! A case is a WebP, whose first bytes are skipped. To start it, from the repository's top:
+//! `fuzz/run SECONDS crates/vp8-keyframe`.
 //!
 //! When it finds something, it says where the file is. Find out what in the file does the harm, and build that by hand in a test
 //! of `tests/frames.rs` that fails. Then mend the code.

@@ -1,3 +1,5 @@
+//! The cache, in front of a look-up that the test answers when it likes.
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};

@@ -1,3 +1,5 @@
+//! Questions to name servers of the test's own on the loopback interface.
+
 use std::net::Ipv4Addr;
 
 use simple_dns::RCODE;
