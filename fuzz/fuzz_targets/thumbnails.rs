@@ -50,7 +50,10 @@ fuzz_target!(|case: &[u8]| {
             );
         }
         Err(error) => {
-            assert!(making <= LOOKING_BYTES, "thumbnails() took {making} bytes for what was not admitted: {error}");
+            assert!(
+                making <= LOOKING_BYTES,
+                "thumbnails() took {making} bytes for what was not admitted: {error}"
+            );
             assert!(made.is_err(), "made, though not admitted: {error}");
         }
     }
