@@ -71,12 +71,12 @@ impl Failed {
     }
 }
 
-pub(super) struct Hooks {
+pub(super) struct ServerHooks {
     pub(super) api: Arc<Api>,
     pub(super) failed: Failed,
 }
 
-impl gate::Hooks for Hooks {
+impl gate::Hooks for ServerHooks {
     fn check_head(&self, head: &gate::Head) -> Result<(), Refusal> {
         self.api.check_head(&RequestHead::from(head)).map(drop)
     }

@@ -28,7 +28,7 @@ use std::thread;
 use gate::{Gate, Networks, PrivateSocket, SocketDirectory};
 
 use api::Api;
-use hooks::{Failed, Hooks};
+use hooks::{Failed, ServerHooks};
 use limits::{DRAIN_TIMEOUT, HANDLERS, gate_limits};
 
 pub use hooks::ServerError;
@@ -76,7 +76,7 @@ impl Server {
             trusted_proxies,
             passed_on: request::HEADERS,
             private_socket: directory.path(),
-            hooks: Arc::new(Hooks { api, failed }),
+            hooks: Arc::new(ServerHooks { api, failed }),
         };
         let gate = Gate::open(listener, settings)?;
         Ok(Server { gate, failure, shutdown: shutdown.clone(), socket_directory: directory })

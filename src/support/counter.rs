@@ -9,12 +9,12 @@ pub(crate) struct Counter(Arc<(Mutex<usize>, Condvar)>);
 
 /// One thing in hand, counted until it is dropped.
 #[must_use]
-pub(crate) struct Held(Counter);
+pub(crate) struct Counted(Counter);
 
 impl Counter {
-    pub(crate) fn add(&self) -> Held {
+    pub(crate) fn add(&self) -> Counted {
         *self.lock() += 1;
-        Held(self.clone())
+        Counted(self.clone())
     }
 
     /// Waits until at most `most` are in hand. False if that takes longer than `timeout`.
@@ -32,9 +32,9 @@ impl Counter {
     }
 }
 
-impl Drop for Held {
+impl Drop for Counted {
     fn drop(&mut self) {
-        *self.0.lock() -= 1; // each Held was counted when it was made
+        *self.0.lock() -= 1; // each was counted when it was made
         // All threads that wait on one counter wait for the same, and one that is woken checks again before it gives up.
         self.0.0.1.notify_one();
     }

@@ -22,7 +22,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::domain::queue::{Message, Queue};
 use crate::domain::store::Store;
-use crate::support::counter::{Counter, Held};
+use crate::support::counter::{Counted, Counter};
 use crate::support::log;
 use crate::support::metrics::WorkerMetrics;
 use crate::support::shutdown::Shutdown;
@@ -75,7 +75,7 @@ pub enum Until {
 struct InHand {
     message: Message,
     /// Its place among [`Settings::jobs`].
-    _place: Held,
+    _place: Counted,
 }
 
 struct Worker {

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::counter::Counter;
 use crate::support::log;
-pub use page::Page;
+pub use page::MetricsPage;
 use page::StatusCounts;
 pub(crate) use page::{Histogram, Number};
 
@@ -40,7 +40,7 @@ impl ServerMetrics {
         if is_upload { &self.uploads } else { &self.others }.add(status);
     }
 
-    pub fn show(&self, page: &mut Page) {
+    pub fn show(&self, page: &mut MetricsPage) {
         page.family("image_sharer_requests_total", "counter", "Requests, by what they were answered with.")
             .statuses("kind=\"upload\"", &self.uploads)
             .statuses("kind=\"other\"", &self.others);
@@ -85,7 +85,7 @@ pub struct WorkerMetrics {
 }
 
 impl WorkerMetrics {
-    pub fn show(&self, page: &mut Page) {
+    pub fn show(&self, page: &mut MetricsPage) {
         page.family("image_sharer_jobs_total", "counter", "Jobs, by how they ended, each time.")
             .sample("outcome=\"done\"", self.done.get())
             .sample("outcome=\"broken\"", self.broken.get())
@@ -119,14 +119,17 @@ impl WorkerMetrics {
 
 /// At `METRICS_LISTEN`, if that is set, shows what `show` writes, and what Prometheus's own libraries say of every process. A
 /// thread of its own answers, as long as the process lives.
-pub fn start(listen: Option<&str>, show: impl Fn(&mut Page) + Send + 'static) -> Result<(), Box<dyn Error>> {
+pub fn start(
+    listen: Option<&str>,
+    show: impl Fn(&mut MetricsPage) + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
     let Some(listen) = listen else { return Ok(()) };
     let listener =
         TcpListener::bind(listen).map_err(|error| format!("METRICS_LISTEN is {listen}: {error}"))?;
     log::info("metrics", &[("address", &listener.local_addr()?)]);
     let started = SystemTime::now();
     let page = move || {
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         show(&mut page);
         show_process(started, &mut page);
         page.text
@@ -135,7 +138,7 @@ pub fn start(listen: Option<&str>, show: impl Fn(&mut Page) + Send + 'static) ->
     Ok(())
 }
 
-fn show_process(started: SystemTime, page: &mut Page) {
+fn show_process(started: SystemTime, page: &mut MetricsPage) {
     let start = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     page.family("image_sharer_build_info", "gauge", "The program's version.")
         .sample(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);

@@ -79,25 +79,25 @@ impl StatusCounts {
 
 /// A page that is being written. Labels are such as `step="fetch"`, and empty if the family has but one sample.
 #[derive(Default)]
-pub struct Page {
+pub struct MetricsPage {
     pub(super) text: String,
     /// The name of the family whose samples are being written.
     family: &'static str,
 }
 
-impl Page {
+impl MetricsPage {
     /// Begins a family. `kind` is Prometheus's word for what it is: counter, gauge, histogram.
-    pub(super) fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Page {
+    pub(super) fn family(&mut self, name: &'static str, kind: &str, help: &str) -> &mut MetricsPage {
         self.family = name;
         self.text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
         self
     }
 
-    pub(super) fn sample(&mut self, labels: &str, value: impl Display) -> &mut Page {
+    pub(super) fn sample(&mut self, labels: &str, value: impl Display) -> &mut MetricsPage {
         self.suffixed("", labels, value)
     }
 
-    pub(super) fn statuses(&mut self, labels: &str, counts: &StatusCounts) -> &mut Page {
+    pub(super) fn statuses(&mut self, labels: &str, counts: &StatusCounts) -> &mut MetricsPage {
         for (status, count) in &*counts.lock() {
             self.sample(&format!("{labels},status=\"{status}\""), count);
         }
@@ -105,7 +105,7 @@ impl Page {
     }
 
     /// Each bucket is shown with those before it. The count is the last bucket's, so that they agree while others are counting.
-    pub(super) fn histogram(&mut self, labels: &str, histogram: &Histogram) -> &mut Page {
+    pub(super) fn histogram(&mut self, labels: &str, histogram: &Histogram) -> &mut MetricsPage {
         let comma = if labels.is_empty() { "" } else { "," };
         let bounds = BOUNDS_MS.iter().map(|ms| seconds(ms * 1000)).chain(["+Inf".to_owned()]);
         let mut count = 0;
@@ -117,7 +117,7 @@ impl Page {
         self.suffixed("_count", labels, count)
     }
 
-    fn suffixed(&mut self, suffix: &str, labels: &str, value: impl Display) -> &mut Page {
+    fn suffixed(&mut self, suffix: &str, labels: &str, value: impl Display) -> &mut MetricsPage {
         let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
         self.text += &format!("{}{suffix}{labels} {value}\n", self.family);
         self
@@ -140,7 +140,7 @@ mod tests {
         for micros in [0, 1_000, 1_001, 299_000_000, 301_000_000] {
             histogram.observe(Duration::from_micros(micros));
         }
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.family("x_seconds", "histogram", "X.").histogram("step=\"a\"", &histogram);
         let text = page.text;
         assert!(text.starts_with("# HELP x_seconds X.\n# TYPE x_seconds histogram\n"), "{text}");
@@ -165,7 +165,7 @@ mod tests {
             uploads.add(status);
         }
         others.add(200);
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.family("x_total", "counter", "X.")
             .statuses("kind=\"upload\"", &uploads)
             .statuses("kind=\"other\"", &others);
