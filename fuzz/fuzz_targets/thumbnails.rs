@@ -59,7 +59,7 @@ fuzz_target!(|case: &[u8]| {
     }
     let Ok(thumbnails) = made else { return };
     for (side, file) in SIDES.into_iter().zip(&thumbnails.files) {
-        let dimensions = dimensions(file, format);
+        let dimensions = read_dimensions(file, format);
         assert!(dimensions.is_some_and(|found| fits(found, side, fit)), "{side} {fit:?}: {dimensions:?}");
     }
 });
@@ -90,7 +90,7 @@ fn fits((width, height): (u32, u32), square: u32, fit: Fit) -> bool {
 }
 
 /// The width and height in the header of a whole file of the format.
-fn dimensions(file: &[u8], format: ThumbnailFormat) -> Option<(u32, u32)> {
+fn read_dimensions(file: &[u8], format: ThumbnailFormat) -> Option<(u32, u32)> {
     let big_endian = |bytes: &[u8]| bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
     match format {
         ThumbnailFormat::Png => {

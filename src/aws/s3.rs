@@ -51,7 +51,7 @@ impl S3Store {
 
     /// Lists one key. HEAD of the bucket needs the same permission, but its answer does not say in words what is wrong.
     pub fn check(&self) -> Result<(), StoreError> {
-        let call = listing::call(&self.bucket, &self.base_url, "&max-keys=1");
+        let call = listing::make_call(&self.bucket, &self.base_url, "&max-keys=1");
         self.client.call(&call).map(drop).map_err(failed)
     }
 

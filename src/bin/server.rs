@@ -95,7 +95,7 @@ fn serve_on_aws(config: &Config, env: &Env) -> Result<ExitCode, Box<dyn Error>> 
     let public_url = config.required_public_url()?.to_owned();
     let (bucket, queue_url) = config.bucket_and_queue()?;
     let (store, queue) = aws::store_and_queue(env, bucket, queue_url)?;
-    let api = api(config, Arc::new(store), Arc::new(queue), public_url);
+    let api = make_api(config, Arc::new(store), Arc::new(queue), public_url);
     let listener = listen(config)?;
     let of_server = api.metrics.clone();
     metrics::start(config.metrics_listen.as_deref(), move |page| of_server.show(page))?;
@@ -109,7 +109,7 @@ fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode,
     let queue = Arc::new(LocalQueue::default());
     let listener = listen(config)?;
     let public_url = config.local_public_url(listener.local_addr()?)?;
-    let api = Api { serves_objects: true, ..api(config, store.clone(), queue.clone(), public_url) };
+    let api = Api { serves_objects: true, ..make_api(config, store.clone(), queue.clone(), public_url) };
     let worker_metrics = WorkerMetrics::default();
     let (of_server, of_worker) = (api.metrics.clone(), worker_metrics.clone());
     metrics::start(config.metrics_listen.as_deref(), move |page| {
@@ -135,7 +135,7 @@ fn serve_local(config: &Config, env: &Env, directory: &Path) -> Result<ExitCode,
 }
 
 /// What the handlers need. On AWS, CloudFront serves the objects.
-fn api(config: &Config, store: Arc<dyn Store>, queue: Arc<dyn Queue>, public_url: String) -> Api {
+fn make_api(config: &Config, store: Arc<dyn Store>, queue: Arc<dyn Queue>, public_url: String) -> Api {
     Api {
         store,
         queue,

@@ -14,7 +14,7 @@ use scaled_jpeg::{ColorModel, Decoded, Error, Request, read_structure};
 use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
 use crate::inspected::Inspected;
-use crate::picture::{Channels, Fit, Picture, Plane, Region, Target, orientation, visible};
+use crate::picture::{Channels, Fit, Picture, Plane, Region, Target, find_visible, orientation};
 
 /// SOI and the first byte of the marker that must follow it.
 pub(crate) const SIGNATURE: [u8; 3] = [0xff, 0xd8, 0xff];
@@ -92,7 +92,7 @@ impl Structure<'_> {
             Fit::Contain if width >= height => Request::at_least(side, 0),
             Fit::Contain => Request::at_least(0, side),
         };
-        let Region { left, top, width, height } = visible((width, height), fit);
+        let Region { left, top, width, height } = find_visible((width, height), fit);
         request.with_region(scaled_jpeg::Region { left, top, width, height })
     }
 }

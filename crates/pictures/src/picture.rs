@@ -66,7 +66,7 @@ impl Region {
 }
 
 /// The part of a picture that a thumbnail shows: for [`Fit::Cover`] the largest square about its centre.
-pub(crate) fn visible((width, height): (u32, u32), fit: Fit) -> Region {
+pub(crate) fn find_visible((width, height): (u32, u32), fit: Fit) -> Region {
     if fit == Fit::Contain {
         return Region::whole(width, height);
     }
@@ -124,7 +124,7 @@ pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
 
 /// A whole picture, in one of the kinds of pixel that a [`Plane`] has.
 pub(crate) fn together(pixels: DynamicImage, fit: Fit) -> Channels<Plane> {
-    let visible = visible((pixels.width(), pixels.height()), fit);
+    let visible = find_visible((pixels.width(), pixels.height()), fit);
     let pixels = match pixels.color() {
         ColorType::L8 | ColorType::Rgb8 | ColorType::Rgba8 => pixels,
         color if color.has_alpha() => pixels.into_rgba8().into(),

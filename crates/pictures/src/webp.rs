@@ -23,7 +23,7 @@ use crate::cursor::Cursor;
 use crate::error::{InspectError, Undecodable};
 use crate::format::Format;
 use crate::inspected::{Inspected, check_size};
-use crate::picture::{Channels, Picture, Plane, Target, orientation, together, visible};
+use crate::picture::{Channels, Picture, Plane, Target, find_visible, orientation, together};
 use chunks::{Bitstream, CHUNK_HEADER_BYTES, Chunk, check_transparency, damaged, read_animation_frame};
 
 /// The bits of the VP8X chunk's flags (RFC 9649, section 2.7).
@@ -143,7 +143,7 @@ impl Structure<'_> {
 
 /// Decodes an opaque lossy picture, which need not become RGB at its full size.
 fn decode_planes(header: &FrameHeader, target: Target) -> Result<Channels<Plane>, Undecodable> {
-    let shown = visible((header.width(), header.height()), target.fit);
+    let shown = find_visible((header.width(), header.height()), target.fit);
     let reduction = shown.width.max(shown.height) / f64::from(target.side);
     let filter = if reduction < UNFILTERED_REDUCTION { LoopFilter::Apply } else { LoopFilter::Skip };
     let frame =

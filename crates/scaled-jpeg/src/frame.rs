@@ -70,7 +70,7 @@ impl Frame {
             components.push(component);
         }
         segment.must_end()?;
-        let max_sampling = max_sampling(&components)?;
+        let max_sampling = find_max_sampling(&components)?;
         Ok(Frame { is_progressive, width, height, components, max_sampling })
     }
 
@@ -97,7 +97,7 @@ impl Frame {
     }
 }
 
-fn max_sampling(components: &[Component]) -> Result<Grid, Error> {
+fn find_max_sampling(components: &[Component]) -> Result<Grid, Error> {
     let max = |factor: fn(&Component) -> u32| components.iter().map(factor).max().unwrap_or(1);
     let across = max(|component| component.horizontal_sampling);
     let down = max(|component| component.vertical_sampling);

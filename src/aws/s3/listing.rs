@@ -54,7 +54,7 @@ impl Pages {
 
     fn fetch(&self, from: &str) -> Result<ListedPage, StoreError> {
         let query = format!("&max-keys={}{from}", self.page);
-        let call = call(&self.bucket, &self.base_url, &query);
+        let call = make_call(&self.bucket, &self.base_url, &query);
         let reply = self.client.call(&call).map_err(failed)?;
         read(&reply.body).map_err(|what| {
             let text = format!("{} {}: unreadable answer: {what}", call.operation, self.bucket);
@@ -83,7 +83,7 @@ impl Iterator for Pages {
 }
 
 /// One call; `query` goes on after `list-type=2`.
-pub(super) fn call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'static> {
+pub(super) fn make_call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'static> {
     AwsCall {
         service: sign::S3,
         operation: "S3 ListObjectsV2",

@@ -30,10 +30,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// CPU microseconds for so many jobs on the same file, which is read once and not timed.
 fn time(extension: &str, path: &str, jobs: u32) -> Result<u128, Box<dyn Error>> {
     let original = fs::read(path)?;
-    let format = format(extension, &original)?;
+    let format = find_format(extension, &original)?;
     let before = cpu_microseconds();
     for _ in 0..jobs {
-        thumbnails(&original, format)?;
+        make_thumbnails(&original, format)?;
     }
     Ok(cpu_microseconds() - before)
 }
@@ -41,7 +41,7 @@ fn time(extension: &str, path: &str, jobs: u32) -> Result<u128, Box<dyn Error>> 
 /// Writes the three files, and answers with their bytes.
 fn write(extension: &str, path: &str, prefix: &str) -> Result<u128, Box<dyn Error>> {
     let original = fs::read(path)?;
-    let thumbnails = thumbnails(&original, format(extension, &original)?)?;
+    let thumbnails = make_thumbnails(&original, find_format(extension, &original)?)?;
     let mut bytes = 0;
     for (side, file) in SIDES.iter().zip(&thumbnails.files) {
         fs::write(format!("{prefix}.{side}.{extension}"), file)?;
@@ -50,12 +50,12 @@ fn write(extension: &str, path: &str, prefix: &str) -> Result<u128, Box<dyn Erro
     Ok(bytes)
 }
 
-fn thumbnails(original: &[u8], format: ThumbnailFormat) -> Result<Thumbnails, Box<dyn Error>> {
+fn make_thumbnails(original: &[u8], format: ThumbnailFormat) -> Result<Thumbnails, Box<dyn Error>> {
     Ok(pictures::thumbnails(original, format, Fit::Cover, SIDES, MAX_PIXELS)?)
 }
 
 /// What the server would settle on. The peers are told by run.py, and this makes sure that they are told the same.
-fn format(extension: &str, original: &[u8]) -> Result<ThumbnailFormat, Box<dyn Error>> {
+fn find_format(extension: &str, original: &[u8]) -> Result<ThumbnailFormat, Box<dyn Error>> {
     let format = inspect(original, MAX_PIXELS).map_err(|error| error.to_string())?.thumbnail_format();
     match Format::from(format).extension() == extension {
         true => Ok(format),

@@ -24,7 +24,7 @@ fuzz_target!(|jpeg: &[u8]| {
     let (structure, held) = peak(|| read_structure(jpeg, MAX_PIXELS));
     assert!(held <= STRUCTURE_BYTES, "the structure took {held} bytes");
     let Ok(structure) = structure else { return };
-    let request = request(jpeg.len(), structure.width(), structure.height());
+    let request = choose_request(jpeg.len(), structure.width(), structure.height());
     let promised = structure.memory(&request);
     let sizes = structure.plane_sizes(&request);
     let (decoded, held) = peak(|| structure.decode(&request));
@@ -41,7 +41,7 @@ fuzz_target!(|jpeg: &[u8]| {
 });
 
 /// By the length of the case: a scale, and the whole picture or a part.
-fn request(length: usize, width: u32, height: u32) -> Request {
+fn choose_request(length: usize, width: u32, height: u32) -> Request {
     let eighths = length as u32 % 8 + 1;
     let request = Request::at_least(width * eighths / 8, height * eighths / 8);
     let [left, top] = [width, height].map(|side| f64::from(side) / 3.3);
