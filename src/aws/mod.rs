@@ -45,7 +45,7 @@ impl Aws {
     }
 
     /// The region in use.
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         self.client.region()
     }
 }

@@ -25,7 +25,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub fn of_io(error: &io::Error) -> Cause {
+    pub(crate) fn of_io(error: &io::Error) -> Cause {
         use io::ErrorKind::*;
         match error.kind() {
             StorageFull | QuotaExceeded => Cause::DiskFull,
@@ -63,12 +63,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub fn new(cause: Cause, text: impl Into<String>) -> Failure {
+    pub(crate) fn new(cause: Cause, text: impl Into<String>) -> Failure {
         Failure { cause, text: text.into(), source: None }
     }
 
     /// `text` says all, the source's text included.
-    pub fn caused_by(
+    pub(crate) fn caused_by(
         cause: Cause,
         text: impl Into<String>,
         source: impl Error + Send + Sync + 'static,
@@ -77,13 +77,8 @@ impl Failure {
     }
 
     /// An error of the system; `about` is put before its text.
-    pub fn of_io(about: impl fmt::Display, error: io::Error) -> Failure {
+    pub(crate) fn of_io(about: impl fmt::Display, error: io::Error) -> Failure {
         Failure::caused_by(Cause::of_io(&error), format!("{about}: {error}"), error)
-    }
-
-    /// The same failure with `about` before its text.
-    pub fn about(self, about: impl fmt::Display) -> Failure {
-        Failure::caused_by(self.cause, format!("{about}: {self}"), self)
     }
 }
 
@@ -106,11 +101,10 @@ mod tests {
     #[test]
     fn a_failure_says_what_it_was_about_and_why() {
         let full = Failure::of_io("put 1.jpg", io::ErrorKind::StorageFull.into());
-        let whole = full.about("the upload");
-        assert_eq!(whole.cause, Cause::DiskFull);
-        assert_eq!(whole.to_string(), "the upload: put 1.jpg: no storage space");
-        let innermost = whole.source().and_then(Error::source).expect("the system's error");
-        assert!(innermost.is::<io::Error>(), "{innermost:?}");
+        assert_eq!(full.cause, Cause::DiskFull);
+        assert_eq!(full.to_string(), "put 1.jpg: no storage space");
+        let source = full.source().expect("the system's error");
+        assert!(source.is::<io::Error>(), "{source:?}");
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    pub fn cause(&self) -> Cause {
+    pub(crate) fn cause(&self) -> Cause {
         match self {
             QueueError::Full => Cause::QueueFull,
             QueueError::Failed(failure) => failure.cause,

@@ -13,7 +13,7 @@ use crate::domain::key::Key;
 
 /// What every object is served with. It is never rewritten with other bytes, so viewers and CloudFront may keep it for a year,
 /// the longest there is.
-pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+pub(crate) const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 /// An object, as a listing has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub fn cause(&self) -> Cause {
+    pub(crate) fn cause(&self) -> Cause {
         match self {
             StoreError::Failed(failure) => failure.cause,
             StoreError::NotFound(_) | StoreError::Exists(_) | StoreError::TooLarge { .. } => Cause::Other,

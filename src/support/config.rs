@@ -32,9 +32,9 @@ pub struct Config {
     /// `PUBLIC_URL`: what comes before an object's key in its URL, without a slash at the end.
     pub public_url: Option<String>,
     /// `IMAGES_BUCKET`: the S3 bucket.
-    pub images_bucket: Option<String>,
+    images_bucket: Option<String>,
     /// `JOBS_QUEUE_URL`: the SQS queue.
-    pub jobs_queue_url: Option<String>,
+    jobs_queue_url: Option<String>,
     /// `MAX_PIXELS`: the most that an image may have.
     pub max_pixels: u64,
     /// `UPLOAD_TOKEN`: the token that an upload must have; without one everybody may upload.

@@ -40,7 +40,7 @@ impl Level {
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
 /// Sets the level for the whole process; it is `info` until then.
-pub fn set_level(level: Level) {
+pub(crate) fn set_level(level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
@@ -51,7 +51,7 @@ pub fn error(event: &str, fields: Fields) {
     log(Level::Error, event, fields);
 }
 
-pub fn warn(event: &str, fields: Fields) {
+pub(crate) fn warn(event: &str, fields: Fields) {
     log(Level::Warn, event, fields);
 }
 
@@ -64,7 +64,7 @@ pub fn debug(event: &str, fields: Fields) {
 }
 
 /// From now on a panic is a line like any other.
-pub fn report_panics() {
+pub(crate) fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let location = panic.location().map(ToString::to_string).unwrap_or_default();

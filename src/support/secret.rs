@@ -8,12 +8,12 @@ use subtle::ConstantTimeEq;
 pub struct Secret(String);
 
 impl Secret {
-    pub fn new(text: &str) -> Secret {
+    pub(crate) fn new(text: &str) -> Secret {
         Secret(text.to_owned())
     }
 
     /// The token, if this is the value of an `Authorization` header for bearers (RFC 6750, 2.1; schemes in any case).
-    pub fn bearer_token(&self) -> Option<Secret> {
+    pub(crate) fn bearer_token(&self) -> Option<Secret> {
         let (scheme, token) = self.0.split_once(' ')?;
         scheme.eq_ignore_ascii_case("Bearer").then(|| Secret::new(token.trim()))
     }

@@ -44,11 +44,11 @@ impl Shutdown {
         self.0.1.notify_all();
     }
 
-    pub fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         *self.lock()
     }
 
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         drop(self.0.1.wait_while(self.lock(), |requested| !*requested));
     }
 

@@ -30,7 +30,7 @@ impl Heartbeat {
     }
 
     /// Stops all and returns them.
-    pub fn stop_all(&self) -> Vec<Receipt> {
+    pub(crate) fn stop_all(&self) -> Vec<Receipt> {
         std::mem::take(&mut *self.receipts()).into_iter().collect()
     }
 

@@ -43,7 +43,7 @@ pub fn from_rfc3339(text: &str) -> Option<SystemTime> {
 }
 
 /// Reads `Tue, 24 Nov 2026 06:34:10 GMT`, and the two older forms that RFC 9110, section 5.6.7 has recipients accept.
-pub fn from_http_date(text: &str) -> Option<SystemTime> {
+pub(crate) fn from_http_date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text).ok()
 }
 
