@@ -44,7 +44,6 @@ impl Aws {
         Ok(Aws { client: Arc::new(client), env })
     }
 
-    /// The region in use.
     pub(crate) fn region(&self) -> &str {
         self.client.region()
     }

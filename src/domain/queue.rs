@@ -59,7 +59,6 @@ impl Depth {
 
 /// Jobs. One value is shared by all threads.
 pub trait Queue: Send + Sync {
-    /// Adds a job.
     fn send(&self, job: &Job) -> Result<(), QueueError>;
 
     /// Receives up to `max` messages (1 to [`MAX_BATCH`]), each invisible to others for [`VISIBILITY_SECONDS`]. Waits up to

@@ -60,7 +60,6 @@ pub struct Counts {
     pub failed: u64,
 }
 
-/// A scan of a store.
 pub struct Scan<'a> {
     store: &'a dyn Store,
     /// Asked before each image.

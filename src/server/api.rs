@@ -23,9 +23,7 @@ use crate::support::secret::Secret;
 
 /// Everything that a handler needs.
 pub struct Api {
-    /// Where originals go.
     pub store: Arc<dyn Store>,
-    /// Where jobs go.
     pub queue: Arc<dyn Queue>,
     /// What comes before an object's key in its URL, without a slash at the end.
     pub public_url: String,

@@ -38,7 +38,6 @@ use crate::support::descriptors;
 use crate::support::env::Env;
 use crate::support::shutdown::Shutdown;
 
-/// A running server.
 pub struct Server {
     gate: Gate,
     failure: Receiver<ServerError>,

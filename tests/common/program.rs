@@ -50,7 +50,6 @@ pub(crate) fn said(output: &Output) -> String {
 }
 
 impl Program {
-    /// Starts a program.
     pub(crate) fn start(name: &str, arguments: &[&str], environment: &[(String, String)]) -> Program {
         let mut command = command(name);
         command.args(arguments).envs(environment.iter().cloned());
@@ -171,7 +170,6 @@ pub(crate) fn free_port() -> u16 {
 
 /// `server --local` on a directory of its own.
 pub(crate) struct LocalServer {
-    /// The program.
     pub program: Program,
     /// `http://127.0.0.1:port`.
     pub url: String,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::program::PATIENCE;
 
-/// A connection.
 pub(crate) struct Client {
     stream: Option<TcpStream>,
     received: Vec<u8>,

@@ -32,7 +32,6 @@ const USER: &str = "image-sharer";
 /// Starting takes about two seconds; more on a busy machine.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// The running engine.
 pub(crate) struct Engine {
     /// `http://127.0.0.1:port`, for S3 and SQS alike.
     pub endpoint: String,

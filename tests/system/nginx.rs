@@ -24,7 +24,6 @@ http {
 }
 ";
 
-/// A running nginx.
 pub(crate) struct Nginx {
     /// Where it listens.
     pub port: u16,

@@ -33,7 +33,6 @@ pub(crate) enum Fault {
     ShortBody,
     /// It takes effect, and the connection is closed without an answer.
     LostAnswer,
-    /// The connection is reset.
     Reset,
     /// An error in the service's own form: the status, S3's code and SQS's.
     Refuse(u16, &'static str, &'static str),

@@ -45,7 +45,6 @@ impl Operation {
     }
 }
 
-/// A request.
 pub(crate) struct Request {
     /// With the empty line at its end.
     pub head: String,

@@ -12,7 +12,6 @@ use crate::program::{Program, free_port, run};
 
 /// A bucket, a queue and a server on them.
 pub(crate) struct Stack {
-    /// The program.
     pub server: Program,
     /// `http://127.0.0.1:port`, where to upload to.
     pub url: String,
@@ -21,7 +20,6 @@ pub(crate) struct Stack {
     /// The queue of jobs, and its dead-letter queue.
     pub queues: QueueUrls,
     engine: &'static Engine,
-    /// The name of the bucket.
     pub bucket: String,
 }
 

@@ -84,7 +84,6 @@ struct Watch {
     last: Cell<Option<(Instant, Depth)>>,
 }
 
-/// The workers that run.
 type Workers<'a> = [Option<&'a Program>; 2];
 
 fn done(workers: Workers) -> [usize; 2] {

@@ -44,7 +44,6 @@ pub(crate) const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// The most bytes of an error's body that are read: AWS's are about 500.
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// One call to a service.
 pub struct AwsCall<'a> {
     /// The service in the credential scope: [`sign::S3`] or [`sign::SQS`].
     pub service: &'static str,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use crate::answer::ErrorAnswer;
 
-/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The service is asked too much: wait, or ask for a higher limit.

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use crate::hooks::random_id;
 
-/// A private socket that listens.
 pub struct PrivateSocket {
     /// For upstream. Once it is dropped the gate knows that upstream has ended.
     pub listener: UnixListener,

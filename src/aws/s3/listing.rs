@@ -95,7 +95,6 @@ pub(super) fn make_call(bucket: &str, base_url: &str, query: &str) -> AwsCall<'s
     }
 }
 
-/// Reads a ListBucketResult.
 fn read(body: &[u8]) -> Result<ListedPage, String> {
     let text = String::from_utf8_lossy(body);
     if !text.contains("<ListBucketResult") || !text.trim_end().ends_with("</ListBucketResult>") {
