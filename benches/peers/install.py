@@ -60,7 +60,7 @@ def photographs():
     debs.mkdir(exist_ok=True)
     if subprocess.run(["apt-cache", "show", *versions.PHOTOGRAPHS], capture_output=True).returncode != 0:
         subprocess.run(["apt-get", "update", "--quiet=2"], check=True)
-    # As whoever runs this: apt's own user could not write here.
+    # As the user who runs this: apt's own user could not write here.
     command = ["apt-get", "download", "--quiet=2", "--option", "APT::Sandbox::User=", *versions.PHOTOGRAPHS]
     subprocess.run(command, check=True, cwd=debs, stdout=sys.stderr)
     for deb in debs.glob("*.deb"):

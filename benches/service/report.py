@@ -40,7 +40,7 @@ def servers(results, real, ceiling, image_bytes):
     used = {who: max(results[name][count][f"{who}_ms"] for name in SERVERS for count in counts) for who in ("engine", "client")}
     fastest = max(results[name][count]["rate"] for name in SERVERS for count in counts)
     print(f"The engine alone bears {ceiling:.0f} uploads/s, {ceiling / fastest:.1f} times the fastest above.")
-    print(f"Beside the server it takes up to {used['engine']:.2f} ms of CPU an upload, and the client {used['client']:.2f} ms.\n")
+    print(f"The engine itself takes up to {used['engine']:.2f} ms of CPU an upload, and the client {used['client']:.2f} ms.\n")
     for name, most in (("axum", MAX_OF_AXUM), ("flask", MAX_OF_FLASK)):
         for count in counts:
             ratio = results["ours"][count]["cpu_ms"] / results[name][count]["cpu_ms"]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What is promised of the release binaries on Linux: fully static, under 6 MB, and each at work in a root directory that holds
-# nothing but itself, /etc/resolv.conf and /etc/hosts; and beside these a trap: /etc/nsswitch.conf names a module for host names
+# nothing but itself, /etc/resolv.conf, /etc/hosts and a trap: /etc/nsswitch.conf names a module for host names
 # and users that ends every program that loads it. Run it after `cargo build --release`; chroot and port 53 need root.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,4 +1,4 @@
-//! What passes between the gate and whoever opens it: functions that the gate calls, and what it says.
+//! What passes between the gate and the program that opens it: functions that the gate calls, and what it says.
 
 use std::borrow::Cow;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! The private socket between the gate and upstream: a file in a directory that only this user can enter.
 //!
-//! An abstract socket would need no file, but every user of the machine could connect to it, and upstream trusts whoever
-//! does.
+//! An abstract socket would need no file, but every user of the machine could connect to it, and upstream trusts its
+//! clients.
 
 use std::error::Error;
 use std::fmt;

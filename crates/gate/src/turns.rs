@@ -86,7 +86,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Whoever comes when a turn has just ended goes to the end of the line, too.
+    /// A request that comes when a turn has just ended goes to the end of the line, too.
     #[test]
     fn turns_come_in_the_order_of_asking() {
         let turns = Turns::new(1);

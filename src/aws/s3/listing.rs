@@ -4,7 +4,7 @@
 //! which means nothing to us, with which to ask for the next. (Directory buckets know no order; they are not supported.)
 //!
 //! The answer is searched for the few elements that are needed, and not read by a parser of XML: all text in it is escaped, so
-//! no key, whoever chose it, can look like an element, and a key of ours has no character that is written in two ways.
+//! no key, not even a stranger's, can look like an element, and a key of ours has no character that is written in two ways.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ impl Message {
     }
 }
 
-/// Reads one message; `None` at the end of the connection. Whoever waits for it is told to go on.
+/// Reads one message; `None` at the end of the connection. A client that waits for 100 Continue is sent it.
 pub fn read(reader: &mut impl BufRead, mut asker: impl Write) -> io::Result<Option<Message>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! What a listing asks for, and what it makes of answers, whoever they are from.
+//! What a listing asks for, and what it makes of answers, S3's and others.
 
 use aws_client::env::Env;
 use samples::loopback::{Loopback, ok};

@@ -2,7 +2,7 @@
 //!
 //! `service-load ADDRESS METHOD PATH STATUS FILE CONNECTIONS SECONDS [HEADER...]` sends FILE, expects STATUS, and prints one JSON
 //! object: how many were answered so, how fast, the latencies, and the CPU time that it took itself. An answer with
-//! another status ends it with an error. A connection that the server closed is opened anew, and counted.
+//! another status ends it with an error. A connection that the server closed is opened again, and counted.
 
 use std::env;
 use std::error::Error;
