@@ -6,11 +6,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::curl::upload;
-use crate::pictures;
+use crate::pictures::{self, jpeg_of_bytes};
 use crate::process::{descriptors, status_of};
 use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
-use crate::sizes::jpeg_of_bytes;
 
 /// The most memory that the server may hold in an attack, unless it is one on memory.
 const MEMORY_KIB: u64 = 150 * 1024;

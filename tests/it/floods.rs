@@ -12,10 +12,9 @@ use image_sharer::server::MAX_CONNECTIONS;
 use crate::attacks::raise_own_descriptor_limit;
 use crate::audit::Audit;
 use crate::metrics::number;
-use crate::pictures;
+use crate::pictures::{self, jpeg_of_bytes};
 use crate::program::{LocalServer, wait_until};
 use crate::raw::Client;
-use crate::sizes::jpeg_of_bytes;
 
 /// A flood from one address: more than the server takes, so the address's own share is what stops it.
 const OF_ONE: Flood = Flood { addresses: 1, threads: 4, held: 750, for_each_upload: usize::MAX };

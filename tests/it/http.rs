@@ -5,10 +5,9 @@ use std::fs;
 use image::ImageFormat;
 
 use crate::curl::{Reply, curl, upload, upload_accepting, upload_with};
-use crate::pictures;
+use crate::pictures::{self, jpeg_of_bytes};
 use crate::program::{LocalServer, tempdir::TempDir};
 use crate::raw::Client;
-use crate::sizes::jpeg_of_bytes;
 use crate::thumbnails::all_answer;
 
 const MIB: usize = 1_048_576;

@@ -46,5 +46,4 @@ mod page;
 mod private_socket;
 mod raw;
 mod reconcile;
-mod sizes;
 mod tidy;

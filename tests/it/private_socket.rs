@@ -4,8 +4,8 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 
 use crate::curl::{curl, upload};
+use crate::pictures::jpeg_of_bytes;
 use crate::program::{LocalServer, tempdir::TempDir};
-use crate::sizes::jpeg_of_bytes;
 
 /// Missing, below a file, not to be written to, and too long for a socket's path.
 #[test]

@@ -22,7 +22,7 @@ pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
     bytes
 }
 
-/// A JPEG of exactly this many bytes: what follows its end is ignored by everyone.
+/// A JPEG of exactly this many bytes: every decoder ignores what follows the end.
 pub fn jpeg_of_bytes(bytes: usize) -> Vec<u8> {
     let mut jpeg = jpeg(64, 64);
     assert!(jpeg.len() < bytes);
