@@ -4,6 +4,7 @@
 
 use jpeg_encoder::{ColorType, Encoder};
 use samples::mutate::Random;
+pub(crate) use samples::pictures::find_marker;
 use scaled_jpeg::ColorModel;
 
 /// A file by libjpeg-turbo, and what libjpeg-turbo decodes of it: all planes, or luma alone.
@@ -80,11 +81,6 @@ pub(crate) fn encode(
     change(&mut encoder);
     encoder.encode(samples, width, height, color).unwrap();
     jpeg
-}
-
-/// Where the first such marker is.
-pub(crate) fn find_marker(jpeg: &[u8], marker: u8) -> usize {
-    jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap()
 }
 
 /// 8x8 samples of one grey: a progressive file with a single code of one bit, "no difference".
