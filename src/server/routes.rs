@@ -82,8 +82,7 @@ fn only_get() -> Refusal {
 }
 
 /// Whether an `Accept` header names application/json with a weight above zero (RFC 9110, 12.5.1). None, or an empty one, says
-/// nothing against it. A wildcard does not count: docs/REFERENCE.md says
-/// that the type must be named.
+/// nothing against it. A wildcard does not count: docs/REFERENCE.md says that the type must be named.
 fn accepts_json(accept: Option<&str>) -> bool {
     let accept = accept.unwrap_or_default();
     accept.trim().is_empty()
