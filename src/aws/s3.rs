@@ -36,9 +36,9 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host,
-    /// which is the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has
-    /// a dot, which no certificate matches, as a path.
+    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS the name is part of the host
+    /// (virtual-hosted style), the only way that every region supports. It is part of the path (path style) under
+    /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if it has a dot, since no certificate matches such a host.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, Failure> {
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
         let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
