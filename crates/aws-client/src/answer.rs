@@ -1,4 +1,4 @@
-//! The errors that AWS answers, and what to do about them.
+//! The errors that AWS answers with, and what to do about them.
 //!
 //! S3 answers in XML and SQS in JSON, but both say the same: a code for programs, a message for people and a request id
 //! for AWS support. All three are kept, with what was asked of what, so that one line in the log is enough to act on.

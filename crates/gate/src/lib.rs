@@ -4,7 +4,7 @@
 //! holds a thread for ever, a chunked body smuggles a second request in. The gate keeps such clients away from the server.
 //! It owns the public socket, and reads one whole request, head and body, into memory, within limits of size and time. It
 //! refuses a request that could be read in two ways. It writes all others in canonical form to the server, over a Unix
-//! socket that only this user can reach, one connection a request; then it carries the answer back.
+//! socket that only this user can reach. Each request has a connection of its own there. Then the gate carries the answer back.
 //!
 //! A thread serves a connection, in plain blocking code. When there are too many connections, or too many bytes in memory,
 //! the gate closes the connection that has waited longest for its client. So a flood of idle or slow connections pushes out

@@ -110,7 +110,7 @@ pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError>
     Ok(Structure::read(bytes, max_pixels)?.inspected())
 }
 
-/// What the thumbnails of an original are written in that was accepted once, whatever the limit of pixels is now. `None` if the
+/// The format of an original's thumbnails. The original was accepted once, so the limit of pixels does not count. `None` if the
 /// bytes are no whole picture.
 pub fn thumbnail_format(bytes: &[u8]) -> Option<ThumbnailFormat> {
     inspect(bytes, u64::MAX).ok().map(|picture| picture.thumbnail_format())
