@@ -1,6 +1,6 @@
-//! What an operator's `worker --reconcile` or `--redrive` needs besides the scan. A pace keeps jobs that are queued again from
-//! drowning those of live uploads. A progress shows the counts: on a terminal as one line, written over and over, elsewhere as a
-//! line of the log now and then.
+//! What an operator's `worker --reconcile` or `--redrive` needs besides the scan. [`Pace`] keeps jobs that are queued again
+//! from drowning those of live uploads. [`Progress`] shows the counts: on a terminal as one line, written over and over, and
+//! elsewhere as a line of the log now and then.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
