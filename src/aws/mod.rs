@@ -1,9 +1,9 @@
 //! The store on S3 and the queue on SQS, or on other services with the same API.
 //!
 //! [`S3Store`] is a [`Store`](crate::domain::store::Store) and [`SqsQueue`] is a [`Queue`](crate::domain::queue::Queue): two
-//! services, eleven operations. These files write each operation's request and read its answer. The crate [`aws_client`] finds
-//! the credentials, signs, sends and retries. [`ec2`] reads more from the metadata of an EC2 instance: the settings to run with,
-//! and the notice that the instance is about to end. [`check`] is `--check`.
+//! services, eleven operations. s3.rs and sqs.rs write each operation's request and read its answer. The crate [`aws_client`]
+//! finds the credentials, signs, sends and retries. [`ec2`] reads more from the metadata of an EC2 instance: the settings to run
+//! with, and the notice that the instance is about to end. [`check`] is `--check`.
 
 use std::sync::Arc;
 

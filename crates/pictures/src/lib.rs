@@ -11,6 +11,9 @@
 //! what `inspect` accepts is what `thumbnails` starts from, and only a fault in the coded data can come between them.
 //!
 //! The format is read off the bytes alone. Nothing here does I/O.
+//!
+//! To read on: png.rs is a format from the walk to the pixels. Then scale.rs makes the three sizes, colour.rs converts them to
+//! sRGB, and encode.rs writes the files. memory.rs has what a thumbnail costs.
 
 mod broken;
 mod colour;
