@@ -33,7 +33,7 @@ pub struct ErrorAnswer {
 }
 
 impl ErrorAnswer {
-    /// Whether the service says that it is asked too much.
+    /// Whether the service says that it got more requests than it allows.
     pub(crate) fn is_throttling(&self) -> bool {
         let is_code = matches!(
             self.code.as_str(),

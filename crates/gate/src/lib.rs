@@ -20,7 +20,7 @@
 //! | connection | a client's TCP connection, from accept to close. A thread serves it |
 //! | slot | a place among all connections. A connection that finds none is told 503 and closed |
 //! | quota | the most slots that one client may have |
-//! | client | an address of IPv4, or a network of 64 bits of IPv6; behind a trusted proxy, who the proxy says it is |
+//! | client | an IPv4 address, or an IPv6 /64 network; behind a trusted proxy, who the proxy says it is |
 //! | waiting | the gate waits for the client: for a head, for a body, or until the client has taken its answer |
 //! | evicted | closed while waiting, to make room for another |
 //! | upstream | the server behind the gate |
