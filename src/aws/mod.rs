@@ -1,9 +1,9 @@
-//! The store and the queue on AWS: S3 and SQS, and what else speaks like them.
+//! The store on S3 and the queue on SQS, or on other services with the same API.
 //!
 //! [`S3Store`] is a [`Store`](crate::domain::store::Store) and [`SqsQueue`] is a [`Queue`](crate::domain::queue::Queue): two
-//! services, eleven operations. This is what each operation says and how its answer is read. How a call is signed, sent and made
-//! again, and where the credentials are found, is the crate [`aws_client`]. On an EC2 instance the metadata has more for us
-//! ([`ec2`]): the settings to run with, and the notice that the instance is about to end. [`check`] is `--check`.
+//! services, eleven operations. s3.rs and sqs.rs write each operation's request and read its answer. The crate [`aws_client`]
+//! finds the credentials, signs, sends and retries. [`ec2`] reads more from the metadata of an EC2 instance: the settings to run
+//! with, and the notice that the instance is about to end. [`check`] is `--check`.
 
 use std::sync::Arc;
 

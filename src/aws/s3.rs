@@ -36,9 +36,9 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS it is addressed as a host,
-    /// which is the only way that every region supports; under `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if its name has
-    /// a dot, which no certificate matches, as a path.
+    /// The bucket of that name, which [`Config`](crate::support::config::Config) has checked. At AWS the name is part of the host
+    /// (virtual-hosted style), the only way that every region supports. It is part of the path (path style) under
+    /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, and if it has a dot, since no certificate matches such a host.
     pub fn new(aws: &Aws, bucket: &str) -> Result<S3Store, Failure> {
         let (region, domain) = (aws.region(), endpoint::domain(aws.region()));
         let base_url = match endpoint::configured(&aws.env, &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])? {
@@ -49,7 +49,7 @@ impl S3Store {
         Ok(S3Store { client: aws.client.clone(), bucket: bucket.to_string(), base_url })
     }
 
-    /// Lists one key. HEAD of the bucket needs the same permission, but its answer does not say in words what is wrong.
+    /// Lists one key. HEAD of the bucket needs the same permission, but its answer has no body that says what is wrong.
     pub fn check(&self) -> Result<(), StoreError> {
         let call = listing::make_call(&self.bucket, &self.base_url, "&max-keys=1");
         self.client.call(&call).map(drop).map_err(failed)
@@ -75,8 +75,8 @@ impl S3Store {
         AwsCall { headers, body: bytes, ..self.call("S3 PutObject", "PUT", key) }
     }
 
-    /// The object's headers, or none if there is no object. An answer to HEAD has no words, so a bucket that is not there
-    /// looks like an object that is not there; `check` tells them apart.
+    /// The object's headers, or none if there is no object. An answer to HEAD has no body, so a bucket that is not there looks
+    /// like an object that is not there; `check` tells them apart.
     fn head(&self, key: &Key) -> Result<Option<Reply>, StoreError> {
         let content_type = Some(key.format.content_type());
         match self.client.call(&AwsCall { content_type, ..self.call("S3 HeadObject", "HEAD", key) }) {

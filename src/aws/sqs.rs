@@ -1,8 +1,8 @@
 //! The queue on SQS, by its JSON protocol.
 //!
 //! Amazon SQS API Reference, "SendMessage", "ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch",
-//! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". The names of the
-//! policy's actions are those without `Batch`.
+//! "GetQueueAttributes" and "GetQueueUrl"; SQS Developer Guide, "Making requests using the AWS JSON protocol". In a
+//! policy, the actions have these names without `Batch`.
 //!
 //! A call whose answer is lost is made again. So a job may be sent twice, which does no harm, and a batch may be received by
 //! nobody, which the visibility timeout repairs.
@@ -31,7 +31,7 @@ pub(crate) const MAX_VISIBILITY_SECONDS: u32 = 43_200;
 /// The most bytes of an answer. Ten messages are at most 1 MiB together, and JSON may make six bytes of one.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
-/// How often the entries of a batch on which SQS itself failed are tried.
+/// How often the entries of a batch are tried if SQS itself fails on them.
 const BATCH_ATTEMPTS: u32 = 3;
 
 /// How long one `change_visibility` may take. Jobs that are done wait while a heartbeat is under way, and the next heartbeat
@@ -86,12 +86,13 @@ impl SqsQueue {
         Ok(SqsQueue { client, queue_url: queue_url.to_string(), endpoint })
     }
 
-    /// Makes one call that waits for nothing.
+    /// Makes one call that is no long poll.
     fn call(&self, operation: &'static str, request: Value) -> Result<Value, QueueError> {
         self.call_for(operation, request, Duration::ZERO, CALL_BUDGET)
     }
 
-    /// Makes one call. `operation` is `SQS ` and AWS's name; `request` lacks only the QueueUrl, unless it is for that by a name.
+    /// Makes one call. `operation` is `SQS ` and AWS's name. The QueueUrl is added to `request`, unless the call asks for a URL
+    /// by a QueueName.
     fn call_for(
         &self,
         operation: &'static str,

@@ -1,7 +1,7 @@
 //! `server`: takes uploads, stores them, queues their jobs. With `--local DIR` it is the whole service on one machine.
 //!
-//! Wiring only: flags and environment make a configuration, that makes a store and a queue, and these are served until a
-//! signal says stop.
+//! Wiring only. The flags and the environment say which store and which queue to open. The server then runs on these two until a
+//! signal stops it.
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -1,8 +1,8 @@
 //! `worker`: takes jobs from SQS and makes thumbnails, on as many machines as the load asks for.
 //!
-//! Wiring only: flags and environment make a configuration, that makes a store and a queue, and these are worked on until a
-//! signal says stop, or with `--drain` until the queue is empty. Or an operator has jobs queued again, with `--reconcile` those
-//! that the bucket shows to be unfinished, and with `--redrive` those in the dead-letter queue.
+//! Wiring only. The environment says which store and which queue to open. The worker then runs until a signal stops it, or with
+//! `--drain` until the queue is empty. With `--reconcile` it queues again the jobs that the bucket shows to be unfinished, and
+//! with `--redrive` those in the dead-letter queue.
 
 use std::error::Error;
 use std::ffi::OsString;

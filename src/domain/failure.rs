@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// The kind of a failure, by what an operator does about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The service is asked too much: wait, or ask for a higher limit.
+    /// The service got more requests than it allows: wait, or ask for a higher limit.
     Throttled,
     /// The service or the system does not allow it: look at credentials, policies, permissions and settings.
     Refused,

@@ -15,7 +15,8 @@ pub enum Kind {
     Thumbnail(Size),
 }
 
-/// The key of an object, and with `PUBLIC_URL` before it also its URL: `{id}/{original|small|medium|large}.{ext}`.
+/// The key of an object: `{id}/{original|small|medium|large}.{ext}`. The object's URL is the setting `PUBLIC_URL`, a slash and
+/// this key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     pub id: ImageId,

@@ -3,6 +3,9 @@
 //!
 //! Nothing here calls AWS, the network or the file system. Of the rest of this project it knows only the names of
 //! `pictures`' formats.
+//!
+//! To read: image_id.rs, format.rs, size.rs and the key.rs that is made of them; store.rs; then job.rs and queue.rs. failure.rs
+//! is what the store and the queue fail with.
 
 pub mod failure;
 pub mod format;

@@ -44,7 +44,7 @@ pub struct Message {
 pub struct Depth {
     /// Can be received now: the backlog.
     pub visible: u64,
-    /// Received and not yet deleted, or given back with a delay.
+    /// Invisible now: received and not yet deleted, or given back with a delay.
     pub in_flight: u64,
     /// Sent with a delay that has not passed.
     pub delayed: u64,

@@ -1,7 +1,7 @@
 //! From a listing's objects to images: what belongs together, and what is missing.
 //!
-//! All keys of an image begin with its id, so they are neighbours in an ordered listing, also across pages. An image is whole
-//! once an object of another image follows, or the listing ends.
+//! All keys of an image begin with its id, so they are neighbours in an ordered listing, also across pages. All of an image has
+//! been listed once an object of another image follows, or the listing ends.
 
 use std::error::Error;
 use std::iter::Peekable;

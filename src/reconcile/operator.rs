@@ -1,6 +1,6 @@
-//! What an operator's run needs besides the scan: a pace, because jobs that are queued again must not drown those of live
-//! uploads, and something to look at. On a terminal that is one line, written over and over; elsewhere it is a line of the log
-//! now and then.
+//! What an operator's `worker --reconcile` or `--redrive` needs besides the scan. [`Pace`] keeps jobs that are queued again
+//! from drowning those of live uploads. [`Progress`] shows the counts: on a terminal as one line, written over and over, and
+//! elsewhere as a line of the log now and then.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

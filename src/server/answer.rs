@@ -7,7 +7,7 @@ use tiny_http::{HTTPVersion, Header, Response};
 
 use super::refusal::Refusal;
 
-/// What every answer is said to come from.
+/// The `Server` header of every answer.
 const SERVER: &str = "my-little-image-sharer";
 
 /// How long a client is asked to wait before it tries again after a 503.
@@ -62,7 +62,7 @@ impl From<&Refusal> for Answer {
     }
 }
 
-/// With a line's end, for a person at a terminal.
+/// Ends with a line feed, for a person at a terminal.
 fn to_json(fields: &[(&str, &str)]) -> String {
     let fields: Vec<String> =
         fields.iter().map(|(name, value)| format!("{}:{}", json!(name), json!(value))).collect();

@@ -112,7 +112,7 @@ fn log_request(incoming: &Incoming, answer: &Answer, began: Instant, error: Opti
     log::info("request", &fields);
 }
 
-/// What happened to us is logged whole; the client gets the id that finds it in the log.
+/// A 503. The log gets the whole error, and the client only the request's id, which finds it there.
 pub(super) fn unavailable(incoming: &Incoming, what: &str, cause: Cause, error: &dyn Display) -> Refusal {
     let id = &incoming.id;
     log::error("unavailable", &[("request", id), ("what", &what), ("cause", &cause), ("error", error)]);

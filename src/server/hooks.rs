@@ -1,4 +1,4 @@
-//! What the gate asks of the server, and what it says: its events become log lines and numbers.
+//! The functions that the gate calls: they check heads, answer refused requests, and turn events into log lines and metrics.
 
 use std::error::Error;
 use std::fmt;
@@ -53,16 +53,16 @@ impl Error for ServerError {
     }
 }
 
-/// Where a part of the server says that it cannot go on.
+/// By this a part of the server reports that it cannot go on.
 #[derive(Clone)]
-pub(super) struct Failed {
+pub(super) struct FailureReport {
     /// Holds one error: the first is the cause of any others.
     pub(super) first: SyncSender<ServerError>,
     pub(super) shutdown: Shutdown,
 }
 
-impl Failed {
-    /// Asks the process to stop.
+impl FailureReport {
+    /// Logs the first error, and asks the process to stop.
     pub(super) fn report(&self, error: ServerError) {
         if self.first.try_send(error.clone()).is_ok() {
             error.log();
@@ -73,7 +73,7 @@ impl Failed {
 
 pub(super) struct ServerHooks {
     pub(super) api: Arc<Api>,
-    pub(super) failed: Failed,
+    pub(super) failed: FailureReport,
 }
 
 impl gate::Hooks for ServerHooks {

@@ -1,4 +1,4 @@
-//! How much the server takes of its clients, and why so much: what it asks of the gate, and the longest body.
+//! The server's limits with their reasons: those that it sets for the gate, and the longest body.
 //!
 //! [`Limits::STRICT`] has the numbers that hold for any server behind a gate, with their reasons.
 
@@ -12,8 +12,8 @@ use super::form;
 /// Connections served at a time. An idle one costs a thread's small stack, a buffer and a descriptor.
 pub const MAX_CONNECTIONS: usize = 2048;
 
-/// A client may have a quarter of the connections, so that it takes four addresses to fill the server. Behind one address may
-/// be an office, and a browser takes six connections.
+/// A client may have a quarter of the connections, so that it takes four addresses to fill the server. It is not less, because
+/// an office may be behind one address, and each browser opens six connections.
 const QUOTA_DIVISOR: usize = 4;
 
 /// What a multipart body needs besides its fields' bytes: boundaries, and the headers of the parts.
@@ -29,12 +29,12 @@ const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// handlers are over 1,000 uploads a second.
 pub(super) const HANDLERS: usize = 64;
 
-/// The store and the queue, with all their retries, take a third of this at worst. A handler that takes longer hangs, on a disk
-/// for one, and the process ends before all handlers do.
+/// The store and the queue, with all their retries, take a third of this at worst. A handler that takes longer hangs, for
+/// example on a disk. The process then ends, before more handlers hang.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Longer than the 60 seconds after which AWS's load balancers close an idle connection: were the server first, they would send
-/// a request into a closed connection now and then, and answer 502.
+/// Longer than the 60 seconds after which AWS's load balancers close an idle connection. If the server closed it first, a load
+/// balancer would now and then send a request into a closed connection, and answer 502.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Descriptors that a handled request takes: both ends of the private socket, tiny_http's copy, and one to the store.
@@ -44,8 +44,8 @@ const DESCRIPTORS_PER_HANDLER: usize = 4;
 const OTHER_DESCRIPTORS: usize = 128;
 
 /// How long requests in hand may take to finish once the server is told to stop. An upload that has just begun takes 20
-/// seconds for its body at most, and some milliseconds for a store and a queue that are well. Their worst is 40 s more: a client
-/// that is cut off then has no answer, and comes again.
+/// seconds for its body at most, and some milliseconds for a store and a queue that are well. At their worst these take 40 s
+/// more. A client that is cut off by then has had no answer, and tries again.
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The gate's limits, for a process that may have so many files and sockets open.

@@ -3,8 +3,8 @@
 //!
 //! A reader may follow one upload: [api] takes the request, routes.rs says what it is for, upload.rs finds the image in the body
 //! (form.rs, by [form_data]), makes sure of it ([pictures::inspect]), stores it, queues its job and answers. The
-//! [worker](crate::worker) does the rest. objects.rs and [page] serve what a browser asks for; limits.rs has all limits with
-//! their reasons, and hooks.rs turns what the gate says into log lines and numbers.
+//! [worker](crate::worker) does the rest. objects.rs and [page] serve what a browser asks for. limits.rs has the server's limits
+//! with their reasons. hooks.rs is what the gate calls: it checks heads, and turns the gate's events into log lines and metrics.
 
 mod answer;
 pub mod api;
@@ -28,7 +28,7 @@ use std::thread;
 use gate::{Gate, Networks, PrivateSocket, SocketDirectory};
 
 use api::Api;
-use hooks::{Failed, ServerHooks};
+use hooks::{FailureReport, ServerHooks};
 use limits::{DRAIN_TIMEOUT, HANDLERS, gate_limits};
 
 pub use hooks::ServerError;
@@ -47,8 +47,8 @@ pub struct Server {
 
 impl Server {
     /// Listens on `listener` and serves until [`drain`](Server::drain). What `trusted_proxies` say of their clients is believed.
-    /// The private socket goes to the first of `socket_places` that can be used. If the server cannot go on, it requests the
-    /// shutdown.
+    /// The private socket, between the gate and tiny_http, goes to the first of `socket_places` that can be used. If the server
+    /// cannot go on, it requests the shutdown.
     pub fn start(
         listener: TcpListener,
         trusted_proxies: Networks,
@@ -60,7 +60,7 @@ impl Server {
         let PrivateSocket { listener: private_listener, directory } =
             PrivateSocket::bind("image-sharer", socket_places).map_err(io::Error::other)?;
         let (first, failure) = sync_channel(1);
-        let failed = Failed { first, shutdown: shutdown.clone() };
+        let failed = FailureReport { first, shutdown: shutdown.clone() };
         let api = Arc::new(api);
         let inner =
             Arc::new(tiny_http::Server::from_listener(private_listener, None).map_err(io::Error::other)?);
@@ -101,7 +101,7 @@ impl Server {
 }
 
 /// One of the pool's threads. It ends when tiny_http does.
-fn handle_all(inner: &tiny_http::Server, api: &Api, failed: &Failed) {
+fn handle_all(inner: &tiny_http::Server, api: &Api, failed: &FailureReport) {
     loop {
         match inner.recv() {
             Ok(request) => api.handle(request),
@@ -110,8 +110,8 @@ fn handle_all(inner: &tiny_http::Server, api: &Api, failed: &Failed) {
     }
 }
 
-/// Where the private socket may be, the best place first. `XDG_RUNTIME_DIR` is none of them: it goes when the user logs out,
-/// and a server may stay.
+/// Where the private socket may be, the best place first. `XDG_RUNTIME_DIR` is none of them: it is deleted when the user logs
+/// out, and a server may run on.
 pub fn socket_places(env: &Env) -> Vec<PathBuf> {
     let set = ["RUNTIME_DIRECTORY", "TMPDIR"].into_iter().filter_map(|variable| env.get(variable));
     // A container whose root is read-only still has /dev/shm.

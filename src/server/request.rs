@@ -117,8 +117,8 @@ pub(super) fn read_body(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// Reads a body that means nothing. The gate takes no answer before it has sent the whole body, so a long answer would wait for
-/// the gate, and the gate for us.
+/// Reads and drops the body of a request that needs none. The gate reads no answer before it has written the whole body. So if
+/// the body were left unread, a long answer would wait for the gate, and the gate for the reading of the body.
 pub(super) fn skip_body(reader: &mut dyn Read) {
     // If it fails, so does the answer.
     let _ = io::copy(&mut reader.take(MAX_BODY_BYTES as u64), &mut io::sink());

@@ -22,8 +22,9 @@ pub(super) enum Route {
 }
 
 impl Api {
-    /// Finds out what a request asks for, and refuses what can be refused before the body is read, in the contract's order:
-    /// 404, 405, 401, 406, 411, 413. The gate asks too, to spare itself the body; the api does not count on that.
+    /// Finds out what a request asks for, and refuses what can be refused before the body is read, in the order that
+    /// docs/REFERENCE.md promises: 404, 405, 401, 406, 413. (A POST without a length, 411, the gate has refused before that.)
+    /// The gate calls this too, so that it need not read the body; the api does not count on that.
     pub(super) fn check_head(&self, head: &RequestHead) -> Result<Route, Refusal> {
         let can_read = matches!(head.method.as_str(), "GET" | "HEAD");
         match head.path() {
@@ -81,7 +82,7 @@ fn only_get() -> Refusal {
 }
 
 /// Whether an `Accept` header names application/json with a weight above zero (RFC 9110, 12.5.1). None, or an empty one, says
-/// nothing against it. A wildcard does not count: the contract wants it named.
+/// nothing against it. A wildcard does not count: docs/REFERENCE.md says that the type must be named.
 fn accepts_json(accept: Option<&str>) -> bool {
     let accept = accept.unwrap_or_default();
     accept.trim().is_empty()

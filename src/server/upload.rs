@@ -22,7 +22,7 @@ use crate::domain::size::Size;
 use crate::domain::store::StoreError;
 use crate::support::log;
 
-/// New ids to try when the store says that one is taken. One collision will not be seen in the life of the service; a
+/// How many ids are tried if the store says that an id is taken. One collision will not be seen in the life of the service; a
 /// second in a row is a broken random source or store.
 const MAX_IDS: u32 = 3;
 
@@ -84,7 +84,7 @@ impl Api {
 
     fn queue_job(&self, job: Job, incoming: &Incoming) -> Result<(), Refusal> {
         let Err(error) = self.queue.send(&job) else { return Ok(()) };
-        // Should this fail too, an object stays that nobody knows the name of.
+        // If this fails too, an original stays whose id nobody knows.
         if let Err(error) = self.store.delete(&job.original) {
             log::warn(
                 "original_left_behind",

@@ -35,7 +35,7 @@ pub struct Config {
     images_bucket: Option<String>,
     /// `JOBS_QUEUE_URL`: the SQS queue.
     jobs_queue_url: Option<String>,
-    /// `MAX_PIXELS`: the most that an image may have.
+    /// `MAX_PIXELS`: the most pixels that an image may have.
     pub max_pixels: u64,
     /// `UPLOAD_TOKEN`: the token that an upload must have; without one everybody may upload.
     pub upload_token: Option<Secret>,
@@ -47,7 +47,7 @@ pub struct Config {
     pub page: bool,
     /// `THUMBNAIL_FIT`: `cover` or `contain`.
     pub thumbnail_fit: Fit,
-    /// `METRICS_LISTEN`: where numbers are shown for Prometheus, an IP address and a port; none by default.
+    /// `METRICS_LISTEN`: where Prometheus finds the metrics, an IP address and a port; none by default.
     pub metrics_listen: Option<String>,
     /// `LOG`: `error`, `warn`, `info` or `debug`.
     pub log: Level,

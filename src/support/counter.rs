@@ -1,4 +1,5 @@
-//! A count of things in hand that threads can wait on: the worker's jobs.
+//! A count of things in hand that threads can wait on: the worker's jobs. The crate `gate` has its own, since it depends on
+//! nothing here.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

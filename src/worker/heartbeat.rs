@@ -41,8 +41,8 @@ impl Heartbeat {
         }
     }
 
-    /// Sends one beat for all receipts. It ends at a batch that fails, and the next beat tries again: with a queue that is out of
-    /// reach each batch takes seconds, and every job that begins or ends has to wait for it.
+    /// Sends one beat for all receipts. It ends at a batch that fails, and the next beat tries again. A batch holds the lock, and
+    /// takes seconds if the queue is out of reach: every job that begins or ends meanwhile waits for it.
     pub fn beat_once(&self, queue: &dyn Queue) {
         let all: Vec<Receipt> = self.receipts().iter().cloned().collect();
         for batch in all.chunks(MAX_BATCH) {

@@ -1,8 +1,8 @@
 //! The second half of the pipeline, from a queued job to three thumbnails. A job is [received](receive), [admitted](admit) to
 //! a core and to memory, [run], kept invisible to other workers meanwhile by a [heartbeat], and [settled](settle).
 //!
-//! A job is mostly waiting for the store, so many are in hand at a time on a pool of threads, while only as many as there
-//! are cores decode and encode. A worker keeps nothing: if it is killed, its jobs become visible again within
+//! A job mostly waits for the store. So many jobs are in hand at a time, on a pool of threads, while only as many as there are
+//! cores decode and encode. A worker keeps nothing: if it is killed, its jobs become visible again within
 //! [`VISIBILITY_SECONDS`](crate::domain::queue::VISIBILITY_SECONDS) and another worker makes the same thumbnails.
 
 mod admit;

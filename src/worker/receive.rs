@@ -10,7 +10,7 @@ use super::{InHand, Until, Worker};
 use crate::domain::queue::{MAX_BATCH, Message, QueueError};
 use crate::support::log;
 
-/// The longest poll that SQS allows. An idle worker asks three times a minute and is woken at once by a message.
+/// The longest poll that SQS allows. An idle worker asks three times a minute, and a message ends the poll at once.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
 /// With `--drain`, an empty queue is to be noticed sooner.

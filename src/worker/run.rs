@@ -60,7 +60,7 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
         worker.metrics.wait.observe(waited);
     }
     let mut steps = Steps::default();
-    // The decoders' panics are caught nearer to them; any other is a fault of ours, and costs this job and not the worker.
+    // `guard` catches the decoders' panics. Any other is a fault of ours: the job fails, and the worker goes on.
     let result = catch_unwind(AssertUnwindSafe(|| make_and_store(worker, &job, message, &mut steps)));
     let result = result.unwrap_or_else(|_| Err("panic".into()));
     match result {
@@ -91,7 +91,7 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
     }
 }
 
-/// Why a job failed that is worth another try.
+/// Why a job failed, if it is worth another try.
 type JobFailure = Box<dyn Error + Send + Sync>;
 
 /// Why an image gets the broken picture in place of its thumbnails, now and later: a text for the log. It is no error type, so

@@ -1,4 +1,4 @@
-//! The errors that AWS answers, and what to do about them.
+//! The errors that AWS answers with, and what to do about them.
 //!
 //! S3 answers in XML and SQS in JSON, but both say the same: a code for programs, a message for people and a request id
 //! for AWS support. All three are kept, with what was asked of what, so that one line in the log is enough to act on.
@@ -33,7 +33,7 @@ pub struct ErrorAnswer {
 }
 
 impl ErrorAnswer {
-    /// Whether the service says that it is asked too much.
+    /// Whether the service says that it got more requests than it allows.
     pub(crate) fn is_throttling(&self) -> bool {
         let is_code = matches!(
             self.code.as_str(),

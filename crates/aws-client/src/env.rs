@@ -1,7 +1,7 @@
 //! The environment variables, as a value.
 //!
-//! Every setting is read through an [`Env`], so that tests state the whole environment they run in and
-//! can run at once: a process has but one real environment.
+//! Every setting is read through an [`Env`]. So each test states its whole environment, and tests can run at once although a
+//! process has only one real environment.
 
 use std::collections::HashMap;
 use std::fmt;

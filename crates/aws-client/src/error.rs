@@ -11,7 +11,7 @@ use crate::answer::ErrorAnswer;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The service is asked too much: wait, or ask for a higher limit.
+    /// The service got more requests than it allows: wait, or ask for a higher limit.
     Throttled,
     /// The service or the system does not allow it, or a setting is wrong: look at credentials, policies and settings.
     Refused,

@@ -9,7 +9,7 @@ use crate::retry::Decision;
 pub enum Event<'a> {
     /// An attempt failed, and the call is made again.
     Retried { error: &'a AwsError, decision: Decision },
-    /// The name servers did not answer, and the host's addresses of before are used. Told once, until they answer again.
+    /// The name servers did not answer, and the last known addresses of the host are used. Told once, until they answer again.
     OldAddressesUsed { host: &'a str, error: &'a dyn Display },
 }
 

@@ -1,10 +1,10 @@
 //! What it takes to call AWS without an SDK: a blocking client that signs, retries and finds credentials.
 //!
 //! A program that makes a dozen different calls, all blocking, is small enough to do without the AWS SDK, which would bring an
-//! asynchronous runtime and some three hundred crates. What the SDK would do is one concern a file here. From the outside in:
+//! asynchronous runtime and some three hundred crates. Each thing that the SDK would do has a file here. From the outside in:
 //!
-//! - [`Client`] makes one call, with its limits and its retries, which `retry.rs` decides on. `answer.rs` reads what AWS says
-//!   is wrong, and [`error`] tells of what kind that is;
+//! - [`Client`] makes one call within its limits, and `retry.rs` decides whether to make it again. `answer.rs` reads what AWS
+//!   says is wrong, and [`error`] tells of what kind that is;
 //! - [`endpoint`] says which URL a service has, [`region`] for which region a call is, and `resolve/` finds and remembers where
 //!   a host is, without the C library;
 //! - [`sign`] makes the signature that every request carries;

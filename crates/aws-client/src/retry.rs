@@ -1,7 +1,7 @@
 //! Whether a failed call is made again, and when.
 //!
-//! Pure, so that the whole table can be read and tested in one place. All calls may be done
-//! twice (objects are written whole, and a message may be sent twice), so an answer that was lost is always reason to ask again.
+//! Pure, so that the whole table can be read and tested in one place. Every call may be done twice: objects are written whole,
+//! and a message may be sent twice. So a call whose answer was lost is always made again.
 
 use std::time::Duration;
 

@@ -93,7 +93,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
                 let connections = shared.connections.count();
                 shared.hooks.observe(Event::AcceptFailed { error: &error, connections });
                 shared.evict_longest_waiting(|_| true);
-                thread::sleep(shared.limits.accept_pause); // nothing can be waited on: what is short is the system's
+                thread::sleep(shared.limits.accept_pause); // the system does not tell when there is room again
             }
         }
     }
@@ -105,8 +105,8 @@ fn has_given_up(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// Finds the connection a slot and starts its thread. A connection without slot gets a thread too, to be told 503; unless there
-/// are too many of these.
+/// Finds the connection a slot and starts its thread. A connection without a slot gets a thread too, which answers 503. If there
+/// are too many of these, the connection is closed without an answer.
 fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
     let open = Open::new(shared);
     let client = shared.quotas.client_of_peer(peer.ip());

@@ -77,8 +77,8 @@ impl Connection {
         read
     }
 
-    /// One read, of at least a byte unless the client has closed its side, or the connection is evicted: then what the client
-    /// had sent before is not read any more. `deadline` is absolute: a client that sends a byte now and then gains nothing.
+    /// One read. Returns 0 only if the client has closed its side, or if the connection is evicted; then what the client sent
+    /// before is not read. `deadline` is absolute: a client that sends a byte now and then gains nothing.
     pub(crate) fn read(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
             self.stream.set_read_timeout(Some(time_left(deadline)?))?;

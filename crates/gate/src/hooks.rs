@@ -1,4 +1,4 @@
-//! What passes between the gate and the program that opens it: functions that the gate calls, and what it says.
+//! What passes between the gate and the program that opens it: the functions that the gate calls, and their arguments.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -14,8 +14,8 @@ pub trait Hooks: Send + Sync {
     /// Looks at the head of a request before its body is read, and refuses what can be refused by the head alone.
     fn check_head(&self, head: &Head) -> Result<(), Refusal>;
 
-    /// Is told of a request that upstream never sees, and says no to it: a whole HTTP/1.1 answer, with its `Content-Length`; the
-    /// body is left out of an answer to HEAD. The gate adds `Connection: close`.
+    /// Makes the answer to a request that the gate refuses, so that upstream never sees it. The answer is a whole HTTP/1.1 answer
+    /// with its `Content-Length`; to HEAD it has no body. The gate adds `Connection: close`.
     fn answer_refused(&self, request: &Request, refusal: &Refusal) -> Vec<u8>;
 
     /// Is told what else happens.
@@ -119,8 +119,8 @@ impl Request {
     }
 }
 
-/// 12 hexadecimal digits. The standard library seeds its hash tables from the system's random source, and hashing nothing
-/// gives a number of that.
+/// 12 hexadecimal digits. The standard library seeds a `RandomState` from the system's random source, so even the hash of
+/// nothing is a random number.
 pub(crate) fn random_id() -> String {
     use std::hash::{BuildHasher, RandomState};
     format!("{:012x}", RandomState::new().hash_one(()) >> 16)

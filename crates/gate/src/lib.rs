@@ -4,7 +4,7 @@
 //! holds a thread for ever, a chunked body smuggles a second request in. The gate keeps such clients away from the server.
 //! It owns the public socket, and reads one whole request, head and body, into memory, within limits of size and time. It
 //! refuses a request that could be read in two ways. It writes all others in canonical form to the server, over a Unix
-//! socket that only this user can reach, one connection a request; then it carries the answer back.
+//! socket that only this user can reach. Each request has a connection of its own there. Then the gate carries the answer back.
 //!
 //! A thread serves a connection, in plain blocking code. When there are too many connections, or too many bytes in memory,
 //! the gate closes the connection that has waited longest for its client. So a flood of idle or slow connections pushes out
@@ -20,7 +20,7 @@
 //! | connection | a client's TCP connection, from accept to close. A thread serves it |
 //! | slot | a place among all connections. A connection that finds none is told 503 and closed |
 //! | quota | the most slots that one client may have |
-//! | client | an address of IPv4, or a network of 64 bits of IPv6; behind a trusted proxy, who the proxy says it is |
+//! | client | an IPv4 address, or an IPv6 /64 network; behind a trusted proxy, who the proxy says it is |
 //! | waiting | the gate waits for the client: for a head, for a body, or until the client has taken its answer |
 //! | evicted | closed while waiting, to make room for another |
 //! | upstream | the server behind the gate |

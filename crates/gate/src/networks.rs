@@ -29,7 +29,7 @@ fn parse(text: &str) -> Option<(IpAddr, u32)> {
     let address: IpAddr = address.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
-    // No peer is compared in the form of IPv6 that stands for an address of IPv4, so none would ever be in such a network.
+    // Peers are compared in canonical form, so no peer would ever be in a network of IPv4-mapped addresses.
     let is_canonical = address.to_canonical() == address;
     (is_canonical && bits <= most && network(address, bits) == address).then_some((address, bits))
 }

@@ -1,6 +1,6 @@
 //! How many slots one client may have. A client that has filled its quota evicts only its own connections.
 //!
-//! A client is an address, or a network of 64 bits where addresses are IPv6: that is the least that one customer is given.
+//! A client is an IPv4 address, or an IPv6 /64 network: a provider gives no customer a smaller one.
 //! Behind a trusted proxy, the peer is the proxy, and the client is who the proxy says it took the request from.
 
 use std::collections::BTreeMap;

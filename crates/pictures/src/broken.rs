@@ -25,7 +25,7 @@ pub fn broken(format: ThumbnailFormat, sides: [u32; 3]) -> Thumbnails {
     let started = Instant::now();
     let files = sides.map(|side| {
         let picture = Channels::Together(DynamicImage::ImageRgb8(draw(side)));
-        // Only such sides are refused, and writing to memory does not fail.
+        // Nothing but a side out of this range is refused, and writing to memory does not fail.
         encode::encode(&picture, format).expect("a side is between 1 and 65,535")
     });
     Thumbnails { files, decode: Duration::ZERO, encode: started.elapsed() }

@@ -11,6 +11,9 @@
 //! what `inspect` accepts is what `thumbnails` starts from, and only a fault in the coded data can come between them.
 //!
 //! The format is read off the bytes alone. Nothing here does I/O.
+//!
+//! To read on: png.rs is a format from the walk to the pixels. Then scale.rs makes the three sizes, colour.rs converts them to
+//! sRGB, and encode.rs writes the files. memory.rs has what a thumbnail costs.
 
 mod broken;
 mod colour;
@@ -110,7 +113,7 @@ pub fn inspect(bytes: &[u8], max_pixels: u64) -> Result<Inspected, InspectError>
     Ok(Structure::read(bytes, max_pixels)?.inspected())
 }
 
-/// What the thumbnails of an original are written in that was accepted once, whatever the limit of pixels is now. `None` if the
+/// The format of an original's thumbnails. The original was accepted once, so the limit of pixels does not count. `None` if the
 /// bytes are no whole picture.
 pub fn thumbnail_format(bytes: &[u8]) -> Option<ThumbnailFormat> {
     inspect(bytes, u64::MAX).ok().map(|picture| picture.thumbnail_format())

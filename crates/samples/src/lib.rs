@@ -1,6 +1,7 @@
 //! What the tests of all crates share: one factory of test pictures, mutations of any bytes, and a server with a script.
 //!
-//! Pictures are made here, so that each says what is in it. They are bytes, and this crate knows none of ours.
+//! Pictures are made here by code, so that a reader sees what is in each. They are bytes, and this crate uses no other crate of
+//! ours.
 
 // Only tests use this, and a picture that cannot be made is a failure of theirs.
 #![allow(clippy::unwrap_used)]

@@ -28,7 +28,7 @@ const MAX_FAILURES: u32 = 12;
 const SPOT: &str = "/latest/meta-data/spot/instance-action";
 const LIFECYCLE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 
-/// Whether a notice came. It stays so: what EC2 announces it does.
+/// Whether a notice came. It is never unset, because EC2 does what it announces.
 #[derive(Clone, Default)]
 pub struct Interruption(Arc<AtomicBool>);
 
@@ -46,7 +46,6 @@ impl Interruption {
         Ok(interruption)
     }
 
-    /// Whether one came.
     pub fn was_noticed(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What only a machine at EC2 has: the settings that its user data holds, and the notice that it is about to be taken away.
+//! What only an EC2 instance has: the settings in its user data, and the notice that it is about to be taken away.
 
 pub mod interruption;
 pub mod user_data;

@@ -66,7 +66,7 @@ fn fetch(env: &Env, patience: Duration) -> Result<String, Failure> {
 #[derive(Debug, PartialEq, Eq)]
 struct EnvironmentFile {
     role: &'static str,
-    /// Of an environment file.
+    /// The file's lines, `NAME="value"`.
     text: String,
 }
 

@@ -1,7 +1,7 @@
 //! The pages of a bucket's listing.
 //!
-//! S3 API Reference, "ListObjectsV2": keys come in the order of their UTF-8 bytes, and a page that is not the last has a token,
-//! which means nothing to us, with which to ask for the next. (Directory buckets know no order; they are not supported.)
+//! S3 API Reference, "ListObjectsV2": keys come in the order of their UTF-8 bytes, and a page that is not the last has an opaque
+//! token with which to ask for the next. (Directory buckets list in no order, and are not supported.)
 //!
 //! The answer is searched for the few elements that are needed, and not read by a parser of XML: all text in it is escaped, so
 //! no key, not even a stranger's, can look like an element, and a key of ours has no character that is written in two ways.

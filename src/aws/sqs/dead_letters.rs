@@ -1,4 +1,4 @@
-//! From a queue to its dead-letter queue, which only the redrive of an operator asks for.
+//! Finds a queue's dead-letter queue, for `worker --redrive`.
 //!
 //! A queue's redrive policy names the dead-letter queue by its ARN, `arn:aws:sqs:{region}:{account}:{name}`, and calls go by
 //! URLs; so SQS is asked for both. The dead-letter queue is always of the same region and account (SQS Developer Guide,

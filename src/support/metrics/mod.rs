@@ -1,8 +1,8 @@
-//! Numbers for Prometheus: what was done, how long it took, what is in hand.
+//! Metrics for Prometheus: what was done, how long it took, what is in hand.
 //!
-//! A number is counted where a log line says the same, whether or not anybody asks: an atomic costs next to nothing. With
-//! `METRICS_LISTEN` a listener of its own shows all numbers. docs/METRICS.md says what each is good for. No number is
-//! labelled by client or image: those are in the log.
+//! A metric is counted where a log line says the same, whether or not anybody asks: an atomic costs next to nothing. With
+//! `METRICS_LISTEN` a listener of its own shows all metrics. docs/METRICS.md says what each is good for. No metric has a label
+//! for a client or an image: those are in the log.
 
 mod listener;
 mod page;
@@ -57,7 +57,7 @@ impl ServerMetrics {
     }
 }
 
-/// What a worker counts. Clones share the numbers.
+/// What a worker counts. Clones share the counts.
 #[derive(Clone, Default)]
 pub struct WorkerMetrics {
     /// Jobs whose thumbnails were stored.

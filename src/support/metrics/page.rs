@@ -1,5 +1,5 @@
-//! Numbers, and the text that shows them: Prometheus's exposition format 0.0.4. There, a family of samples follows two lines
-//! that say what it is.
+//! Metrics, and the page of text that shows them, in Prometheus's exposition format 0.0.4: each family of samples follows two
+//! lines that say what it is.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -86,7 +86,7 @@ struct Files {
 
 impl Files {
     fn of(env: &Env) -> Files {
-        // A shell has not seen what a unit's settings or an editor's put into a variable, so `~` is for us to read.
+        // No shell expands `~` in a variable that systemd or an editor sets, so it is expanded here.
         let in_home = |path: &str| env.get("HOME").map(|home| format!("{home}/{path}"));
         let path = |variable, file| match env.get(variable) {
             Some(path) => path.strip_prefix("~/").and_then(in_home).or(Some(path.to_string())),

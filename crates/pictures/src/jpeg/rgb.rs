@@ -1,4 +1,4 @@
-//! The rarer kinds of JPEG: RGB as it is, and inks. They become pixels of RGB before they are scaled.
+//! The rarer kinds of JPEG: RGB as it is, and inks (CMYK and YCCK). They become pixels of RGB before they are scaled.
 
 use image::{Rgb, RgbImage};
 use scaled_jpeg::Plane as JpegPlane;
