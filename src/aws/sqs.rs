@@ -19,7 +19,9 @@ use serde_json::{Value, json};
 use crate::aws::Aws;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::job::Job;
-use crate::domain::queue::{Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS};
+use crate::domain::queue::{
+    Depth, MAX_BATCH, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS, VisibilityChange,
+};
 use crate::support::log;
 
 /// The longest long poll that SQS knows, in seconds.
@@ -242,8 +244,8 @@ impl Queue for SqsQueue {
         self.batches("SQS DeleteMessageBatch", entries.collect(), CALL_BUDGET)
     }
 
-    fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError> {
-        let entries = changes.iter().map(|(receipt, seconds)| {
+    fn change_visibility(&self, changes: &[VisibilityChange]) -> Result<(), QueueError> {
+        let entries = changes.iter().map(|VisibilityChange { receipt, seconds }| {
             json!({ "ReceiptHandle": receipt.0, "VisibilityTimeout": seconds.min(&MAX_VISIBILITY_SECONDS) })
         });
         self.batches("SQS ChangeMessageVisibilityBatch", entries.collect(), VISIBILITY_BUDGET)

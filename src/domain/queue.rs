@@ -28,6 +28,20 @@ pub const MAX_BATCH: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Receipt(pub String);
 
+/// When a received message is to become visible again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisibilityChange {
+    pub receipt: Receipt,
+    /// From now, in seconds: 0 is at once, and 43,200 the most.
+    pub seconds: u32,
+}
+
+impl Receipt {
+    pub fn visible_in(self, seconds: u32) -> VisibilityChange {
+        VisibilityChange { receipt: self, seconds }
+    }
+}
+
 /// A message as received. The body is kept as text, so that one that cannot be read can be left for the dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -69,8 +83,8 @@ pub trait Queue: Send + Sync {
     /// returns the first error. A receipt that is no longer valid is no error: another worker has the message now, or it is gone.
     fn delete(&self, receipts: &[Receipt]) -> Result<(), QueueError>;
 
-    /// Makes messages invisible for `seconds` from now (0: visible at once, at most 43,200), in batches like `delete`.
-    fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError>;
+    /// Changes when messages become visible, in batches like `delete`.
+    fn change_visibility(&self, changes: &[VisibilityChange]) -> Result<(), QueueError>;
 
     /// How many messages there are.
     fn depth(&self) -> Result<Depth, QueueError>;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::job::Job;
 use crate::domain::queue::{
-    Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS,
+    Depth, MAX_BATCH, MAX_RECEIVES, Message, Queue, QueueError, Receipt, VISIBILITY_SECONDS, VisibilityChange,
 };
 use crate::support::log;
 
@@ -122,9 +122,9 @@ impl Queue for LocalQueue {
         Ok(())
     }
 
-    fn change_visibility(&self, changes: &[(Receipt, u32)]) -> Result<(), QueueError> {
+    fn change_visibility(&self, changes: &[VisibilityChange]) -> Result<(), QueueError> {
         let mut state = self.state();
-        for (receipt, seconds) in changes {
+        for VisibilityChange { receipt, seconds } in changes {
             let Messages { entries, received, .. } = &mut *state;
             if let Some(place) = received.get_mut(receipt)
                 && let Some(entry) = entries.remove(place)

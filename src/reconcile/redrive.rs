@@ -48,7 +48,7 @@ impl<'a> Redrive<'a> {
     pub fn run(&mut self) -> Result<bool, QueueError> {
         let finished = self.move_all();
         for receipts in self.unreadable.chunks(MAX_BATCH) {
-            let changes: Vec<_> = receipts.iter().map(|receipt| (receipt.clone(), 0)).collect();
+            let changes: Vec<_> = receipts.iter().map(|receipt| receipt.clone().visible_in(0)).collect();
             if let Err(error) = self.dead.change_visibility(&changes) {
                 log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves
                 break;
@@ -101,14 +101,14 @@ impl<'a> Redrive<'a> {
                 Err(error) => {
                     let begins: String = message.body.chars().take(MAX_BODY_CHARS).collect();
                     log::warn("left_in_dead_letter_queue", &[("error", &error), ("body", &begins)]);
-                    stay.push((message.receipt, HIDDEN_SECONDS));
+                    stay.push(message.receipt.visible_in(HIDDEN_SECONDS));
                 }
             }
         }
         self.sent += moved.len() as u64;
         // All three are done, whichever fails.
         let result = sent.and(self.dead.delete(&moved)).and(self.dead.change_visibility(&stay));
-        self.unreadable.extend(stay.into_iter().map(|(receipt, _)| receipt));
+        self.unreadable.extend(stay.into_iter().map(|change| change.receipt));
         result.map(|()| moved.len() as u32)
     }
 }

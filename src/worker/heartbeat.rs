@@ -48,7 +48,8 @@ impl Heartbeat {
         for batch in all.chunks(MAX_BATCH) {
             let watched = self.receipts();
             let still = batch.iter().filter(|receipt| watched.contains(receipt));
-            let changes: Vec<_> = still.map(|receipt| (receipt.clone(), VISIBILITY_SECONDS)).collect();
+            let changes: Vec<_> =
+                still.map(|receipt| receipt.clone().visible_in(VISIBILITY_SECONDS)).collect();
             if let Err(error) = queue.change_visibility(&changes) {
                 log::warn("heartbeat_failed", &[("jobs", &all.len()), ("error", &error)]);
                 break;

@@ -159,7 +159,7 @@ fn run_all(worker: &Worker, jobs: &Receiver<InHand>, settlements: &Sender<Settle
     for in_hand in jobs {
         let receipt = in_hand.message.receipt.clone();
         let settlement = if worker.shutdown.is_requested() {
-            Some(Settlement::Later(receipt.clone(), 0))
+            Some(Settlement::Later(receipt.clone().visible_in(0)))
         } else {
             run::run(worker, &in_hand.message)
         };
@@ -173,7 +173,8 @@ fn run_all(worker: &Worker, jobs: &Receiver<InHand>, settlements: &Sender<Settle
 
 /// The jobs that could not be finished in time become visible to other workers at once.
 fn give_back(worker: &Worker) {
-    let changes: Vec<_> = worker.heartbeat.stop_all().into_iter().map(|receipt| (receipt, 0)).collect();
+    let changes: Vec<_> =
+        worker.heartbeat.stop_all().into_iter().map(|receipt| receipt.visible_in(0)).collect();
     log::warn("given_back_unfinished", &[("jobs", &changes.len())]);
     if let Err(error) = worker.queue.change_visibility(&changes) {
         log::warn("give_back_failed", &[("error", &error)]); // they become visible by themselves

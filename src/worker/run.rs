@@ -86,7 +86,7 @@ pub(super) fn run(worker: &Worker, message: &Message) -> Option<Settlement> {
                     ("error", &error),
                 ],
             );
-            Some(Settlement::Later(message.receipt.clone(), seconds))
+            Some(Settlement::Later(message.receipt.clone().visible_in(seconds)))
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use crossbeam_channel::Receiver;
 
-use crate::domain::queue::{MAX_BATCH, Queue, Receipt};
+use crate::domain::queue::{MAX_BATCH, Queue, Receipt, VisibilityChange};
 use crate::support::log;
 
 /// How a job ended.
@@ -13,8 +13,8 @@ use crate::support::log;
 pub(crate) enum Settlement {
     /// Its message will be deleted.
     Done(Receipt),
-    /// Its message will become visible again in so many seconds.
-    Later(Receipt, u32),
+    /// Its message will become visible again.
+    Later(VisibilityChange),
 }
 
 /// Settles until the last sender is gone. A failure is only logged: the message becomes visible by itself, and the job makes
@@ -26,7 +26,7 @@ pub(crate) fn settle_all(queue: &dyn Queue, settlements: &Receiver<Settlement>) 
         for settlement in gathered {
             match settlement {
                 Settlement::Done(receipt) => done.push(receipt),
-                Settlement::Later(receipt, seconds) => later.push((receipt, seconds)),
+                Settlement::Later(change) => later.push(change),
             }
         }
         if let Err(error) = queue.delete(&done) {

@@ -30,7 +30,9 @@ pub(crate) fn keeps_invisible(queue: &dyn Queue) {
         }
         // No later beat overwrites the delay that it is settled with, though one is due within it.
         heartbeat.stop(&received[0].receipt);
-        queue.change_visibility(&[(received[0].receipt.clone(), VISIBILITY_SECONDS / 3 + 2)]).unwrap();
+        queue
+            .change_visibility(&[received[0].receipt.clone().visible_in(VISIBILITY_SECONDS / 3 + 2)])
+            .unwrap();
         let again = queue.receive(1, Duration::from_secs(20)).unwrap();
         heartbeat.end(); // or the scope does not end
         assert!(early.is_empty(), "visible after {:?}", began.elapsed());

@@ -195,7 +195,7 @@ pub(crate) mod queue {
     }
 
     fn give_back(queue: &dyn Queue, message: &Message, seconds: u32) {
-        queue.change_visibility(&[(message.receipt.clone(), seconds)]).unwrap();
+        queue.change_visibility(&[message.receipt.clone().visible_in(seconds)]).unwrap();
     }
 
     pub(crate) fn receives_what_was_sent(queue: &QueueUnderTest) {
@@ -290,7 +290,7 @@ pub(crate) mod queue {
             queue.jobs.send(&job()).unwrap();
         }
         let mut received = receive_all(&*queue.jobs, JOBS);
-        let changes: Vec<_> = received.iter().map(|message| (message.receipt.clone(), 0)).collect();
+        let changes: Vec<_> = received.iter().map(|message| message.receipt.clone().visible_in(0)).collect();
         queue.jobs.change_visibility(&changes).unwrap();
         received = receive_all(&*queue.jobs, JOBS);
         assert!(received.iter().all(|message| message.receive_count == 2));
@@ -323,7 +323,8 @@ pub(crate) mod queue {
         give_back(&*queue.jobs, &expired, 0);
         let current = receive_one(&*queue.jobs);
         let stale: [Receipt; 2] = [deleted.receipt, expired.receipt];
-        let with_current = |seconds| [(stale[0].clone(), 30), (current.receipt.clone(), seconds)];
+        let with_current =
+            |seconds| [stale[0].clone().visible_in(30), current.receipt.clone().visible_in(seconds)];
         queue.jobs.change_visibility(&with_current(30)).unwrap();
         assert!(nothing_comes(&*queue.jobs));
         queue.jobs.delete(&[stale[0].clone(), current.receipt.clone()]).unwrap();

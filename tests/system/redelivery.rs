@@ -164,7 +164,7 @@ fn receive_in_passing(queue: &dyn Queue, count: usize) {
         received.extend(queue.receive(10, Duration::from_secs(1)).unwrap());
         (received.len() == count).then_some(())
     });
-    let visible: Vec<_> = received.into_iter().map(|message| (message.receipt, 0)).collect();
+    let visible: Vec<_> = received.into_iter().map(|message| message.receipt.visible_in(0)).collect();
     queue.change_visibility(&visible).unwrap();
 }
 

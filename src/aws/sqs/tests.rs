@@ -151,7 +151,7 @@ fn the_senders_fault_does_not_keep_others_from_being_tried_again() {
 #[test]
 fn changing_visibility_is_bounded_in_time() {
     let server = Loopback::silent();
-    let changes: Vec<_> = receipts(25).into_iter().map(|receipt| (receipt, 30)).collect();
+    let changes: Vec<_> = receipts(25).into_iter().map(|receipt| receipt.visible_in(30)).collect();
     let start = Instant::now();
     assert!(on(&server).change_visibility(&changes).is_err());
     let elapsed = start.elapsed();
