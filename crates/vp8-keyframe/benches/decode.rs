@@ -1,12 +1,11 @@
 //! Decodes frames to planes, next to image-webp's `Vp8Decoder::decode_frame`, and prints how long each takes.
 //!
-//!     venv/bin/python crates/vp8-keyframe/tests/fixtures/make.py --bench
+//!     python3 crates/vp8-keyframe/tests/fixtures/make.py --bench
 //!     cargo bench --manifest-path crates/vp8-keyframe/benches/Cargo.toml
 //!     cargo bench --manifest-path crates/vp8-keyframe/benches/Cargo.toml -- FILE.webp …
 //!
-//! The first line draws frames of 2 and 12 megapixels to `benches/frames`; `make.py` says how the environment is made. Each file
-//! must be a WebP whose first chunk is `VP8 `. Each decoder decodes on one thread, ROUNDS times in turn with the others, and
-//! its shortest time counts.
+//! The first line draws frames of 2 and 12 megapixels to `benches/frames`. Each file must be a WebP whose first chunk is `VP8 `.
+//! Each decoder decodes on one thread, ROUNDS times in turn with the others, and its shortest time counts.
 
 use std::hint::black_box;
 use std::path::PathBuf;
