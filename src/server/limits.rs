@@ -73,3 +73,22 @@ fn count_slots(descriptors: usize) -> io::Result<usize> {
         slots => Ok(slots),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The main thread, the accepting one, those of signals and metrics, and a few that come and go.
+    const OTHER_THREADS: usize = 32;
+
+    /// At the limit a thread cannot be started: clients are reset without an answer, and tiny_http panics.
+    #[test]
+    fn the_unit_has_room_for_the_threads_of_a_full_server() {
+        let connections = MAX_CONNECTIONS + Limits::STRICT.refused_connections;
+        // tiny_http has a thread for each connection of the private socket, and as many may be at their end.
+        let threads = connections + HANDLERS + 2 * HANDLERS + OTHER_THREADS;
+        let unit = include_str!("../../init/server.service");
+        let allowed = unit.lines().find_map(|line| line.strip_prefix("TasksMax=")).unwrap();
+        assert!(allowed.parse::<usize>().unwrap() >= threads * 3 / 2, "{allowed} for {threads} threads");
+    }
+}
