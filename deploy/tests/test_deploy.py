@@ -389,10 +389,10 @@ class Deploy(unittest.TestCase):
         for script, variables, arguments, advice in [
             ("deploy.sh", no_region, [], "export AWS_REGION"),
             ("deploy.sh", self.engine.root, ["--imageid", "ami-1"], "--imageid is not known here"),
-            ("deploy.sh", self.engine.root, ["--image-id"], "followed by ami-..."),
+            ("deploy.sh", self.engine.root, ["--image-id"], "needs an id, such as ami-..."),
             ("deploy.sh", self.engine.root, ["--stack", "wrong", "ScaleOn=moon"], "ScaleOn"),
             ("destroy.sh", self.engine.root, ["--stack", "absent"], "does not exist"),
-            ("destroy.sh", self.engine.root, ["--stack"], "followed by a name"),
+            ("destroy.sh", self.engine.root, ["--stack"], "needs a name"),
             ("import-image.sh", self.engine.root, ["absent/disk.raw"], "make it with deploy/build-image.sh absent"),
             ("import-image.sh", self.engine.root, [__file__], "EC2 needs the role vmimport"),
         ]:
